@@ -1,8 +1,12 @@
 """The settings of Sphinx. `tools/build_docs.py` runs it, over a copy of this folder."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
+
+from django.conf import settings
+from pygments.lexers.special import TextLexer
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PROJECT = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -38,24 +42,35 @@ html_show_sphinx = False
 html_use_index = True
 
 
-def _with_blocks(
+if not settings.configured:
+    settings.configure()  # qrlogin.contrib.django has Django's settings among its names
+
+_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+
+
+def _as_rst(
     app: object, what: str, name: str, value: object, options: object, lines: list[str]
 ) -> None:
-    """Marks the blocks of a docstring that are indented by four as code, as Markdown reads them."""
-    marked: list[str] = []
-    inside = False
-    fields = False
+    """Docstrings are written as Markdown, with the fields of reStructuredText."""
+    changed: list[str] = []
+    inside = fields = False
     for line in lines:
         fields = fields or line.startswith(":")
         indented = line.startswith("    ") and not fields
-        if indented and not inside and (not marked or not marked[-1].strip()):
-            marked += ["::", ""]
+        if indented and not inside and not (changed and changed[-1].strip()):
+            changed += ["::", ""]  # a block of code
             inside = True
         elif line.strip() and not indented:
             inside = False
-        marked.append(line)
-    lines[:] = marked
+        changed.append(line if inside else _CODE.sub(_code, line))
+    lines[:] = changed
+
+
+def _code(found: re.Match[str]) -> str:
+    """Only what can be a name of this package stays a link."""
+    return found[0] if re.fullmatch(r"[A-Za-z_][\w.]*", found[1]) else f"`{found[0]}`"
 
 
 def setup(app: Any) -> None:
-    app.connect("autodoc-process-docstring", _with_blocks)
+    app.connect("autodoc-process-docstring", _as_rst)
+    app.add_lexer("transcript", TextLexer)

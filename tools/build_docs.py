@@ -5,7 +5,6 @@ part links to. The index.md of a folder orders the pages of that folder. Sphinx 
 of its warnings, such as a link without a target, fails the build.
 """
 
-import argparse
 import importlib
 import re
 import shutil
@@ -15,6 +14,7 @@ import tomllib
 from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path
+from typing import NamedTuple
 
 from links import in_repository, rewrite, source_address
 from public_modules import PUBLIC
@@ -25,8 +25,9 @@ BUILD = ROOT / "build" / "docs"
 SITE = ROOT / "build" / "site"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
-#: Pages of the site that are not in docs/: where a file of the repository is shown.
+#: Pages of the site that are not in docs/, and their paths in the site.
 ELSEWHERE = {
+    "README.md": "readme.md",
     "CHANGELOG.md": "about/changes.md",
     "CONTRIBUTING.md": "about/contributing.md",
     "SECURITY.md": "about/vulnerabilities.md",
@@ -34,106 +35,72 @@ ELSEWHERE = {
     "examples/fastapi_app/README.md": "examples/fastapi.md",
     "examples/django_site/README.md": "examples/django.md",
 }
-#: Links to these lead to another page.
-SAME_AS = {"README.md": "docs/index.md"} | {
-    path.rpartition("/")[0]: path for path in ELSEWHERE if "/" in path
-}
+#: A link to one of these folders leads to the page in it.
+FOLDERS = {path.rpartition("/")[0]: path for path in ELSEWHERE if "/" in path}
+
+
+class Entry(NamedTuple):
+    """A link of a page that orders other pages."""
+
+    page: str
+    title: str
+    about: str
+    """What the page is for, from its row in the table."""
+
+
+# The Markdown that the site shows
 
 
 def pages() -> dict[str, str]:
-    """Every page of the site: the path of its Markdown in the repository, and its path there."""
-    own = {path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md")}
-    return {path: path.removeprefix("docs/") for path in sorted(own)} | ELSEWHERE
+    """Every page that is written by hand: its path in the repository, and its path in the site."""
+    own = sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))
+    return {path: path.removeprefix("docs/") for path in own} | ELSEWHERE
 
 
-def shown(path: str) -> str:
-    """The Markdown of a page as the site shows it: its links lead to pages of the site.
+def shown(path: str, known: dict[str, str]) -> str:
+    """The Markdown of a page, with links to pages of the site.
 
     A link to another file leads to the repository. While [project.urls] has no address of it, only
     the text of the link is shown.
     """
-    here, known, source = pages()[path], pages(), source_address(PROJECT)
+    source, folder = source_address(PROJECT), Path(known[path]).parent
 
     def change(target: str, picture: bool) -> str | None:
-        file, hash_mark, anchor = target.partition("#")
+        file, mark, anchor = target.partition("#")
         found = (ROOT / path).parent.joinpath(file).resolve().relative_to(ROOT).as_posix()
-        found = SAME_AS.get(found, found)
+        found = FOLDERS.get(found, found)
         if page := known.get(found):
-            return relpath(page, Path(here).parent) + hash_mark + anchor
-        if (ROOT / found).is_relative_to(DOCS) and (ROOT / found).is_file():
-            return relpath(found.removeprefix("docs/"), Path(here).parent)
+            return relpath(page, folder) + mark + anchor
+        if picture or found.startswith("docs/"):  # Sphinx reports one that does not exist
+            return relpath(found.removeprefix("docs/"), folder)
         return source and in_repository(source, PROJECT["version"], found, picture)
 
     return rewrite((ROOT / path).read_text("utf-8"), change)
 
 
-def linked_pages(markdown: str, folder: str) -> Iterator[str]:
-    """The pages that a text of this folder links to, in order."""
-    targets: list[str] = []
-    rewrite(markdown, lambda target, _: targets.append(target))
-    for target in dict.fromkeys(targets):
-        file = target.partition("#")[0]
-        if file.endswith(".md"):
-            yield relpath(Path(folder, file))
-
-
-def toctree(found: list[str], folder: str, caption: str = "") -> str:
-    names = [relpath(page, folder or ".").removesuffix(".md") for page in found]
-    head = [":hidden:", *([f":caption: {caption}"] if caption else [])]
-    return "\n".join(["", "```{toctree}", *head, "", *names, "```", ""])
-
-
-def navigation(home: str) -> list[tuple[str, list[str]]]:
-    """The parts of docs/index.md, each with its pages."""
-    parts = re.split(r"^## (.+)$", home, flags=re.MULTILINE)[1:]
-    return [
-        (title, list(linked_pages(text, "")))
-        for title, text in zip(parts[::2], parts[1::2], strict=True)
-    ]
-
-
-def write_sources() -> None:
-    """Fills build/docs/ with what Sphinx reads."""
-    shutil.rmtree(BUILD, ignore_errors=True)
-    texts = {there: shown(path) for path, there in pages().items()}
-    texts |= reference()
-    parts = navigation(texts["index.md"])
-    placed = {page for _, found in parts for page in found}
-    home = texts["index.md"]
-    for title, found in parts:
-        more = ["reference/index.md"] if title == "Reference" else []
-        home += toctree(found + more, "", title)
-    texts["index.md"] = home
-    for there in [page for page in texts if page.endswith("/index.md")]:
-        folder = there.rpartition("/")[0]
-        inside = [
-            page
-            for page in linked_pages(texts[there], folder)
-            if page.startswith(f"{folder}/") and page not in placed and page != there
-        ]
-        texts[there] += toctree(inside, folder) if inside else ""
-    for there, text in texts.items():
-        file = BUILD / "pages" / there
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, "utf-8")
-    for file in DOCS.rglob("*"):
-        if file.suffix in (".png", ".svg", ".css"):
-            copy = BUILD / "pages" / file.relative_to(DOCS)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
-
-
 def reference() -> dict[str, str]:
-    """The pages of the reference, and their index."""
+    """The pages that Sphinx fills with docstrings, and their index.
+
+    A class that two modules export is described once, on the page of the first one.
+    """
     rows, found = [], {}
+    described: dict[int, str] = {}
     for name in PUBLIC:
-        rows.append(f"| [{name}]({name}.md) | {first_sentence(docstring(name))} |")
-        page = f"# {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n```\n"
-        found[f"reference/{name}.md"] = page
+        module = importlib.import_module(name)
+        about = first_sentence(module.__doc__ or "")
+        rows.append(f"| [{name}]({name}.md) | {about} |")
+        public = getattr(module, "__all__", ())
+        again = [each for each in public if id(getattr(module, each)) in described]
+        described |= {id(getattr(module, each)): name for each in public if each not in again}
+        page = [f"# {name}", "", "```{eval-rst}", f".. automodule:: {name}"]
+        if again:
+            where = (f"`{described[id(getattr(module, each))]}.{each}`" for each in again)
+            page += [f"   :exclude-members: {', '.join(again)}", "", f"Also: {', '.join(where)}."]
+        found[f"reference/{name}.md"] = "\n".join([*page, "```", ""])
     head = """# Every public name
 
-This part is made from the docstrings: the same texts as in `help()` and in an editor. Each name
-links to its source.
+This part is made from the docstrings, which `help()` and editors show, too. Each name links to its
+source.
 
 | module | what it holds |
 | --- | --- |
@@ -141,35 +108,144 @@ links to its source.
     return found | {"reference/index.md": head + "\n".join(rows) + "\n"}
 
 
-def docstring(module: str) -> str:
-    return importlib.import_module(module).__doc__ or ""
-
-
 def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.:?])\s", " ".join(text.split()), maxsplit=1)[0].rstrip(":")
+
+
+# Navigation
+
+
+def entries(markdown: str, folder: str) -> Iterator[Entry]:
+    """The pages that a text of this folder links to, in order, each once."""
+    seen = set()
+    for line in markdown.splitlines():
+        for title, target in re.findall(r"\[([^\]]+)\]\(([^)#:]+\.md)(?:#[^)]*)?\)", line):
+            page = relpath(Path(folder, target))
+            if page not in seen:
+                seen.add(page)
+                row = re.fullmatch(r"\| \[[^\]]+\]\([^)]+\)[^|]* \| (.+) \|", line)
+                yield Entry(page, title.replace("`", ""), row[1] if row else "")
+
+
+def navigation(home: str) -> dict[str, list[Entry]]:
+    """The parts of docs/index.md, each with its pages."""
+    parts = re.split(r"^## (.+)$", home, flags=re.MULTILINE)[1:]
+    found = {
+        title: list(entries(text, "")) for title, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+    found["Reference"].append(Entry("reference/index.md", "Every public name", ""))
+    return found
+
+
+def inside(index: str, texts: dict[str, str], placed: set[str]) -> list[Entry]:
+    """The pages of its folder that an index.md links to, and that the home does not."""
+    folder = index.rpartition("/")[0]
+    return [
+        each
+        for each in entries(texts[index], folder)
+        if each.page.startswith(f"{folder}/") and each.page not in {*placed, index}
+    ]
+
+
+def toctree(found: list[Entry], folder: str, caption: str = "") -> str:
+    names = [f"{each.title} <{relpath(each.page, folder or '.')[:-3]}>" for each in found]
+    head = [":hidden:", *([f":caption: {caption}"] if caption else [])]
+    return "\n".join(["", "```{toctree}", *head, "", *names, "```", ""])
 
 
 # llms.txt
 
 
-def llms(home: str) -> str:
-    """The pages with what each is for, in the form of llms-txt: a title, a summary, and lists."""
-    return home
+def llms(texts: dict[str, str]) -> str:
+    """Every page with what it is for, in the form of https://llmstxt.org."""
+    base = str(PROJECT.get("urls", {}).get("Documentation", "")).rstrip("/")
+    parts = navigation(texts["index.md"])
+    placed = {each.page for found in parts.values() for each in found}
+    lines = [f"# {PROJECT['name']}", "", f"> {PROJECT['description']}", ""]
+    lines += ["Each page is Markdown. llms-full.txt has all of them in one file.", ""]
+    for part, found in parts.items():
+        lines += [f"## {part}", ""]
+        for each in found:
+            more = inside(each.page, texts, placed) if each.page.endswith("/index.md") else []
+            for page, title, about in [each, *more]:
+                text = about or summary(texts[page])
+                lines.append(f"- [{title}]({base}{'/' if base else ''}{page}): {text}")
+        lines.append("")
+    plain = rewrite("\n".join(lines), lambda target, _: target if target in texts else None)
+    return plain.rstrip() + "\n"
 
 
-def sphinx(builder: str, output: Path, *more: str) -> None:
+def summary(markdown: str) -> str:
+    """The first sentence below the title; for a module, that of its docstring."""
+    if found := re.search(r"automodule:: (\S+)", markdown):
+        return first_sentence(importlib.import_module(found[1]).__doc__ or "")
+    paragraphs = re.split(r"\n\s*\n", markdown)
+    return first_sentence(next(each for each in paragraphs if re.match(r"[\w`*\[\"<]", each)))
+
+
+# Building
+
+
+def all_texts() -> dict[str, str]:
+    """The Markdown of every page, by its path in the site."""
+    known = pages()
+    return {there: shown(path, known) for path, there in known.items()} | reference()
+
+
+def write_sources(texts: dict[str, str]) -> None:
+    """Fills build/docs/ with what Sphinx reads."""
+    shutil.rmtree(BUILD, ignore_errors=True)
+    parts = navigation(texts["index.md"])
+    placed = {each.page for found in parts.values() for each in found}
+    trees = {"index.md": "".join(toctree(found, "", part) for part, found in parts.items())}
+    for index in (page for page in texts if page.endswith("/index.md")):
+        if found := inside(index, texts, placed):
+            trees[index] = toctree(found, index.rpartition("/")[0])
+    for page, text in texts.items():
+        write(BUILD / "pages" / page, text + trees.get(page, ""))
+    for file in DOCS.rglob("*"):
+        if file.suffix in (".png", ".svg", ".css"):
+            copy = BUILD / "pages" / file.relative_to(DOCS)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, "utf-8")
+
+
+def sphinx(builder: str, output: Path) -> None:
     """Raises `SystemExit` if a page has a warning, after all of them are printed."""
-    command = [sys.executable, "-m", "sphinx", "-b", builder, "-c", str(DOCS), *more]
-    command += ["--fail-on-warning", "--quiet", "-d", str(BUILD / "doctrees")]
+    command = [sys.executable, "-m", "sphinx", "-b", builder, "-c", str(DOCS), "--quiet"]
+    command += ["--fail-on-warning", "-d", str(BUILD / "doctrees")]
     if subprocess.run([*command, str(BUILD / "pages"), str(output)], check=False).returncode:
-        raise SystemExit("build_docs: the site has the faults above")
+        raise SystemExit("build_docs: the pages have the faults above")
+
+
+def write_markdown(texts: dict[str, str]) -> None:
+    """Puts the Markdown of each page beside its HTML, and llms.txt and llms-full.txt at the root.
+
+    A page of the reference has the docstrings as plain text.
+    """
+    full = []
+    for page, text in sorted(texts.items()):
+        made = BUILD / "text" / Path(page).with_suffix(".txt")
+        shown = made.read_text("utf-8") if "automodule::" in text else text
+        write(SITE / page, shown)
+        full.append(f"<!-- {page} -->\n\n{shown.strip()}\n")
+    write(SITE / "llms.txt", llms(texts))
+    write(SITE / "llms-full.txt", "\n".join(full))
 
 
 def main() -> int:
-    write_sources()
+    texts = all_texts()
+    write_sources(texts)
     shutil.rmtree(SITE, ignore_errors=True)
     sphinx("html", SITE)
-    print(f"{SITE.relative_to(ROOT)}: {len(list(SITE.rglob('*.html')))} pages")
+    sphinx("text", BUILD / "text")
+    write_markdown(texts)
+    print(f"{SITE.relative_to(ROOT)}/index.html: {len(texts)} pages")
     return 0
 
 
