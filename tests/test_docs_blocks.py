@@ -65,7 +65,7 @@ def how(block: Block) -> str:
         return "run by tests/examples"
     if block.language == "python":
         assert "notest" not in block.options, where
-        assert ROOT / "README.md" == block.page or (ROOT / "docs") in block.page.parents, where
+        assert block.page == ROOT / "README.md" or (ROOT / "docs") in block.page.parents, where
         return "run by pytest"
     if block.language == "transcript":
         return "run by tests/wire/dialects"

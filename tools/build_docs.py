@@ -5,7 +5,9 @@ part links to. The index.md of a folder orders the pages of that folder. Sphinx 
 of its warnings, such as a link without a target, fails the build.
 """
 
+import ast
 import importlib
+import inspect
 import re
 import shutil
 import subprocess
@@ -14,6 +16,7 @@ import tomllib
 from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from links import in_repository, rewrite, source_address
@@ -81,21 +84,24 @@ def shown(path: str, known: dict[str, str]) -> str:
 def reference() -> dict[str, str]:
     """The pages that Sphinx fills with docstrings, and their index.
 
-    A class that two modules export is described once, on the page of the first one.
+    A name that two modules export is described once, on the page of the first one.
     """
     rows, found = [], {}
     described: dict[int, str] = {}
     for name in PUBLIC:
         module = importlib.import_module(name)
-        about = first_sentence(module.__doc__ or "")
-        rows.append(f"| [{name}]({name}.md) | {about} |")
-        public = getattr(module, "__all__", ())
-        again = [each for each in public if id(getattr(module, each)) in described]
-        described |= {id(getattr(module, each)): name for each in public if each not in again}
-        page = [f"# {name}", "", "```{eval-rst}", f".. automodule:: {name}"]
+        rows.append(f"| [{name}]({name}.md) | {first_sentence(module.__doc__ or '')} |")
+        page = [f"# {name}", "", "```{eval-rst}", f".. automodule:: {name}", "   :no-members:", ""]
+        again = []
+        for each in public_names(module):
+            value = getattr(module, each)
+            first = described.setdefault(id(value), f"{name}.{each}")
+            if first == f"{name}.{each}":
+                page += [directive(name, each, value), ""]
+            else:
+                again.append(f"`{first}`")
         if again:
-            where = (f"`{described[id(getattr(module, each))]}.{each}`" for each in again)
-            page += [f"   :exclude-members: {', '.join(again)}", "", f"Also: {', '.join(where)}."]
+            page += [f"Also here: {', '.join(again)}.", ""]
         found[f"reference/{name}.md"] = "\n".join([*page, "```", ""])
     head = """# Every public name
 
@@ -106,6 +112,37 @@ source.
 | --- | --- |
 """
     return found | {"reference/index.md": head + "\n".join(rows) + "\n"}
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """Those in `__all__`; without it, the classes and functions that the module defines."""
+    defined = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    ]
+    return list(getattr(module, "__all__", defined))
+
+
+def directive(module: str, name: str, value: object) -> str:
+    """What tells Sphinx to describe this name."""
+    if isinstance(value, type):
+        kind = "exception" if issubclass(value, BaseException) else "class"
+        return f".. auto{kind}:: {module}.{name}"
+    if inspect.isroutine(value):
+        return f".. autofunction:: {module}.{name}"
+    return f".. autodata:: {home_of(module, name)}.{name}\n   :no-value:"
+
+
+def home_of(module: str, name: str) -> str:
+    """The module that defines a constant: only there, Sphinx finds the docstring below it."""
+    source = inspect.getsource(importlib.import_module(module))
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return home_of(node.module, alias.name)
+    return module
 
 
 def first_sentence(text: str) -> str:
@@ -215,11 +252,17 @@ def write(file: Path, text: str) -> None:
     file.write_text(text, "utf-8")
 
 
-def sphinx(builder: str, output: Path) -> None:
-    """Raises `SystemExit` if a page has a warning, after all of them are printed."""
+def sphinx(builder: str, output: Path, *files: str) -> None:
+    """Raises `SystemExit` if a page has a warning, after all of them are printed.
+
+    :param builder: the name of Sphinx's builder.
+    :param output: the folder that it writes.
+    :param files: those of the pages that it writes; none of them means all.
+    """
     command = [sys.executable, "-m", "sphinx", "-b", builder, "-c", str(DOCS), "--quiet"]
     command += ["--fail-on-warning", "-d", str(BUILD / "doctrees")]
-    if subprocess.run([*command, str(BUILD / "pages"), str(output)], check=False).returncode:
+    command += [str(BUILD / "pages"), str(output), *files]
+    if subprocess.run(command, check=False).returncode:
         raise SystemExit("build_docs: the pages have the faults above")
 
 
@@ -243,7 +286,8 @@ def main() -> int:
     write_sources(texts)
     shutil.rmtree(SITE, ignore_errors=True)
     sphinx("html", SITE)
-    sphinx("text", BUILD / "text")
+    described = [page for page, text in texts.items() if "automodule::" in text]
+    sphinx("text", BUILD / "text", *(str(BUILD / "pages" / page) for page in described))
     write_markdown(texts)
     print(f"{SITE.relative_to(ROOT)}/index.html: {len(texts)} pages")
     return 0

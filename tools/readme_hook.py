@@ -1,7 +1,7 @@
 """The README as the package index shows it: hatchling runs this when it builds the wheel.
 
-There, a relative link leads nowhere. With `Source` in [project.urls], each link and picture gets the
-address of its file in this version. Without it, the text of each link is left.
+There, a relative link leads nowhere. With `Source` in [project.urls], each link and picture gets
+the address of its file in this version. Without it, the text of each link is left.
 """
 
 import sys
