@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from pygments.lexers.special import TextLexer
+from sphinx.highlighting import lexer_classes
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PROJECT = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -76,4 +76,4 @@ def _code(found: re.Match[str]) -> str:
 
 def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", _as_rst)
-    app.add_lexer("transcript", TextLexer)
+    lexer_classes["transcript"] = lexer_classes["none"]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 import build_docs
 import pytest
@@ -34,7 +35,7 @@ def test_llms_txt_names_every_page_once() -> None:
     named = [LINK.findall(line)[0] for line in lines if line.startswith("- ")]
     assert sorted(named) == sorted(texts.keys() - {"index.md"})
     for line in lines:
-        assert not line.startswith("- ") or len(line.partition("): ")[2]) > 15, line
+        assert not line.startswith("- ") or len(line.partition("): ")[2]) > 10, line
 
 
 def copy_of_the_sources(folder: Path) -> Path:
@@ -136,7 +137,7 @@ def test_the_search_works_without_a_server(site: Path, chromium: Browser) -> Non
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_pass_axe_and_the_keyboard_reaches_their_content(
-    site: Path, chromium: Browser, scheme: str, tmp_path: Path
+    site: Path, chromium: Browser, scheme: Literal["light", "dark"], tmp_path: Path
 ) -> None:
     with chromium.new_context(color_scheme=scheme, reduced_motion="reduce") as context:
         page = context.new_page()

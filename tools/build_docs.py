@@ -149,7 +149,7 @@ def home_of(module: str, name: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.:?])\s", " ".join(text.split()), maxsplit=1)[0].rstrip(":")
+    return re.split(r"(?<=[.?])\s", " ".join(text.split()), maxsplit=1)[0].rstrip(":")
 
 
 # Navigation
@@ -163,7 +163,7 @@ def entries(markdown: str, folder: str) -> Iterator[Entry]:
             page = relpath(Path(folder, target))
             if page not in seen:
                 seen.add(page)
-                row = re.fullmatch(r"\| \[[^\]]+\]\([^)]+\)[^|]* \| (.+) \|", line)
+                row = re.fullmatch(r"\| \[[^\]]+\]\([^)]+\)[^|]* \| ([^|]+) \|", line)
                 yield Entry(page, title.replace("`", ""), row[1] if row else "")
 
 
