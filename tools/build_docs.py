@@ -243,9 +243,14 @@ def write_sources(texts: dict[str, str]) -> None:
             trees[index] = toctree(found, index.rpartition("/")[0])
     for page, text in texts.items():
         write(BUILD / "pages" / page, text + trees.get(page, ""))
+    copy_pictures(BUILD / "pages")
+
+
+def copy_pictures(to: Path) -> None:
+    """Copies the pictures of docs/ and the style sheet."""
     for file in DOCS.rglob("*"):
         if file.suffix in (".png", ".svg", ".css"):
-            copy = BUILD / "pages" / file.relative_to(DOCS)
+            copy = to / file.relative_to(DOCS)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
 
@@ -298,6 +303,7 @@ def write_markdown(texts: dict[str, str]) -> None:
         shown = made.read_text("utf-8") if "automodule::" in text else text
         write(SITE / page, shown)
         full.append(f"<!-- {page} -->\n\n{shown.strip()}\n")
+    copy_pictures(SITE)
     write(SITE / "llms.txt", llms(texts))
     write(SITE / "llms-full.txt", "\n".join(full))
 
