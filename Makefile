@@ -23,6 +23,8 @@ mutants: ready-test ## change the code in one place at a time, and see whether i
 	@PYTHONPATH=tools .venv/bin/python tools/mutants.py $(ARGS)
 bench: ready-test ## ours, the tutorial and the peers side by side: docs/performance.md (ARGS=quick for 2 min)
 	@PYTHONPATH=.:tools .venv/bin/python -m benchmarks $(ARGS)
+docs: ready      ## the site of docs/ and the docstrings, into build/site/
+	@PYTHONPATH=tools .venv/bin/python tools/build_docs.py $(ARGS)
 lint: ready      ## ruff: rules and format
 	@.venv/bin/ruff check $(ARGS) && .venv/bin/ruff format --check
 types: ready     ## mypy --strict
@@ -46,4 +48,4 @@ ready-demo:
 	@$(PYTHON) tools/bootstrap.py demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test matrix attack mutants bench lint types elements build constraints ready ready-test ready-matrix ready-demo
+.PHONY: help demo check test matrix attack mutants bench docs lint types elements build constraints ready ready-test ready-matrix ready-demo

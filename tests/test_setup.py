@@ -157,7 +157,7 @@ def test_the_readme_or_the_docs_name_every_extra() -> None:
 
 def test_every_make_target_is_explained_by_make() -> None:
     listed = output("make", "--no-print-directory")
-    for target in ("demo", "check", "test", "matrix", "lint", "types", "build"):
+    for target in ("demo", "check", "test", "matrix", "docs", "lint", "types", "build"):
         assert f"make {target} " in listed
 
 

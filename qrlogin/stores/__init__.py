@@ -1,4 +1,4 @@
-"""Stores: in memory, in Redis, in an SQL database, or your own.
+"""Stores of logins: in memory, in Redis, in an SQL database, or your own.
 
 Those that are not in memory are imported on first use, so that an application without redis can
 import this package.

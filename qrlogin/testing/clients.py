@@ -26,6 +26,10 @@ class Refused(AssertionError):
     """The application has refused a request. Its text has the status and the error's wire code.
 
     A test that expects it writes `with pytest.raises(Refused, match="expired")`.
+
+    :param asked: the method and the path of the request.
+    :param status: the HTTP status code.
+    :param error: the wire code; "" if the answer has none.
     """
 
     def __init__(self, asked: str, status: int, error: str) -> None:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -246,14 +247,12 @@ async def test_the_list_of_states_is_complete(login_page: LoginPage, stub: Stub)
 
 async def test_an_application_can_set_its_own_texts(login_page: LoginPage, stub: Stub) -> None:
     """The module that imports the element runs before the element reads its texts."""
-    stub.attributes += ' start="manual" lang="de"'
-    stub.module = """import { TEXTS } from "/qrlogin/qr-login-texts.js";
-    import "/qrlogin/qr-login-element.js";
-    TEXTS.de = { login: { idle: "Mit dem Telefon anmelden", start: "Code zeigen" } };"""
+    page = (Path(__file__).parents[2] / "docs" / "element.md").read_text("utf-8")
+    (stub.module,) = re.findall(r"^```js\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    stub.attributes += ' lang="fr"'
     await login_page.page.goto(stub.url)
-    await login_page.until("idle")
-    assert (await login_page.text()).splitlines()[0] == "Mit dem Telefon anmelden"
-    assert await login_page.buttons() == ["Code zeigen"]
+    await login_page.until("pending")
+    assert (await login_page.text()).splitlines()[0] == "Scannez avec votre téléphone"
 
 
 @row(234)

@@ -85,7 +85,7 @@ def test_the_command_of_the_readme_works_in_a_fresh_environment(
 ) -> None:
     """A venv with pip and nothing else, and a copy of the repository without a venv."""
     tree = tmp_path / "tree"
-    for part in ("qrlogin", "pyproject.toml", "README.md", "LICENSE"):
+    for part in ("qrlogin", "tools", "pyproject.toml", "README.md", "LICENSE"):
         source = ROOT / part
         if source.is_dir():
             shutil.copytree(source, tree / part, ignore=LEFT_OUT)

@@ -40,7 +40,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 def test_the_server_answers_as_in_the_transcript(world: World) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    transcript = re.search(r"^```http\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    transcript = re.search(r"^```transcript\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert transcript is not None
     drawn: dict[str, str] = {}
     answer = None
