@@ -104,6 +104,8 @@ def served(url: str) -> Any:
             "rss": pages * os.sysconf("SC_PAGE_SIZE"),
             "cpu": time.process_time(),
             "stall_ms": watchdog.longest_ms,
+            "tasks": len(asyncio.all_tasks()),
+            "files": len(os.listdir("/proc/self/fd")),
         }
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -205,7 +207,8 @@ class Parked:
         self.writer.close()
         with suppress(OSError):
             await self.writer.wait_closed()
-        self.state = "scanned" if b'"scanned"' in raw else "not scanned"
+        own = self.kind != "poll" or not raw or self.login_id.encode() in raw
+        self.state = ("scanned" if b'"scanned"' in raw else "not scanned") if own else "of another"
 
 
 def redis_commands(url: str) -> int:
