@@ -95,8 +95,9 @@ def served(url: str) -> Any:
             tasks.add(asyncio.create_task(watchdog.run()))
         if verb == "scan":
             # The server's own work is no stall: phones do not scan a hundred codes in one tick.
-            for start in range(0, len(codes), 10):
-                await scan_all(qr, codes[start : start + 10])
+            newest = codes[::-1]
+            for start in range(0, len(newest), 10):
+                await scan_all(qr, newest[start : start + 10])
                 await asyncio.sleep(0)
         with open("/proc/self/statm", encoding="ascii") as file:
             pages = int(file.read().split()[1])

@@ -113,10 +113,10 @@ async def leave(name: str, browsers: int, url: str, kind: str) -> Herd:
         for _ in range(WARM_UP):
             await _park_and_leave(server, kind, browsers)
             before = await _settle(server, tasks)
-        witnesses, codes = await waiting.park(server, kind, WITNESSES)
-        reading = [asyncio.create_task(browser.read_news()) for browser in witnesses]
-        parked, more = await waiting.park(server, kind, browsers)
+        parked, codes = await waiting.park(server, kind, browsers)
         await waiting.until_quiet(server)
+        witnesses, first = await waiting.park(server, kind, WITNESSES)
+        reading = [asyncio.create_task(browser.read_news()) for browser in witnesses]
         await server.ask("watch")
         for browser in parked:
             browser.writer.transport.abort()
@@ -125,7 +125,7 @@ async def leave(name: str, browsers: int, url: str, kind: str) -> Herd:
         if url:
             async with waiting.logins(url) as qr:
                 for start in range(0, browsers, 100):
-                    await waiting.scan_all(qr, (codes + more)[start : start + 100])
+                    await waiting.scan_all(qr, (first + codes)[start : start + 100])
         else:
             await server.ask("scan")
         await asyncio.wait(reading, timeout=60)
@@ -195,7 +195,7 @@ def herd(name: str, browsers: int) -> Herd:
     :param name: of `HERDS`.
     :param browsers: how many wait.
     """
-    with RedisServer(redis_binary(), *DURABLE) as server:
+    with RedisServer(redis_binary(), *(DURABLE if name == "restart" else ())) as server:
         row: Herd = asyncio.run(HERDS[name](browsers, server.url))
         return row
 
