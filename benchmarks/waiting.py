@@ -26,7 +26,7 @@ from urllib.parse import parse_qs
 
 import uvicorn
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, Policy
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, Policy, Unavailable
 from qrlogin.contrib.asgi import qrlogin_app
 from qrlogin.stores import AsyncRedisStore
 from qrlogin.wire import AsyncEndpoint, Person, Streaming
@@ -52,7 +52,13 @@ def logins(url: str) -> AsyncQRLogin:
 
 
 async def scan_all(qr: AsyncQRLogin, codes: list[str]) -> None:
-    await asyncio.gather(*(qr.scan(code, subject="1", shown_as="A•••e") for code in codes))
+    async def scan(code: str) -> None:
+        while True:
+            with suppress(Unavailable):  # a phone asks again
+                await qr.scan(code, subject="1", shown_as="A•••e")
+                return
+
+    await asyncio.gather(*map(scan, codes))
 
 
 class Watchdog:
