@@ -1,7 +1,7 @@
 """The tables and the plot of the last run, from benchmarks/figures.json.
 
-`python -m benchmarks.report` writes them into docs/performance.md, docs/performance.svg and the
-README; with `--check` it says what differs, and changes nothing.
+`python -m benchmarks.report` writes them into docs/performance.md, docs/performance.svg,
+docs/scaling.md and the README; with `--check` it says what differs, and changes nothing.
 """
 
 import json
@@ -17,7 +17,11 @@ from benchmarks.figures import Figures
 ROOT = Path(__file__).parent.parent
 FIGURES = Path(__file__).with_name("figures.json")
 PLOT = ROOT / "docs" / "performance.svg"
-PAGES = {ROOT / "docs" / "performance.md": "tables", ROOT / "README.md": "short"}
+PAGES = {
+    ROOT / "docs" / "performance.md": "tables",
+    ROOT / "docs" / "scaling.md": "sites",
+    ROOT / "README.md": "short",
+}
 OURS = "ours, bare ASGI"
 #: The whole applications among the servers, which are ours as well.
 OWN = ("the demo", "the FastAPI example", "the Flask example", "the Django example")
@@ -321,7 +325,9 @@ def plot(figures: Figures) -> str:
 
 def inserted(page: str, kind: str, figures: Figures) -> str:
     """The page with the tables of this run between its markers."""
-    made = text(figures) if kind == "tables" else short(figures)
+    from benchmarks import scaling  # which makes its tables with this module
+
+    made = {"tables": text, "sites": scaling.text, "short": short}[kind](figures)
     begin, end = re.escape(BEGIN), re.escape(END)
     found, count = re.subn(
         f"{begin}.*?{end}", lambda _: f"{BEGIN}\n\n{made}\n\n{END}", page, flags=re.DOTALL

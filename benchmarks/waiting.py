@@ -26,7 +26,7 @@ from urllib.parse import parse_qs
 
 import uvicorn
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, Policy
+from qrlogin import AsyncMemoryStore, AsyncQRLogin, Policy, Unavailable
 from qrlogin.contrib.asgi import qrlogin_app
 from qrlogin.stores import AsyncRedisStore
 from qrlogin.wire import AsyncEndpoint, Person, Streaming
@@ -52,7 +52,13 @@ def logins(url: str) -> AsyncQRLogin:
 
 
 async def scan_all(qr: AsyncQRLogin, codes: list[str]) -> None:
-    await asyncio.gather(*(qr.scan(code, subject="1", shown_as="A•••e") for code in codes))
+    async def scan(code: str) -> None:
+        while True:
+            with suppress(Unavailable):  # a phone asks again
+                await qr.scan(code, subject="1", shown_as="A•••e")
+                return
+
+    await asyncio.gather(*map(scan, codes))
 
 
 class Watchdog:
@@ -94,8 +100,10 @@ def served(url: str) -> Any:
             gc.collect()
             tasks.add(asyncio.create_task(watchdog.run()))
         if verb == "scan":
-            for start in range(0, len(codes), 100):  # the server's own work is no stall
-                await scan_all(qr, codes[start : start + 100])
+            # The server's own work is no stall: phones do not scan a hundred codes in one tick.
+            newest = codes[::-1]
+            for start in range(0, len(newest), 10):
+                await scan_all(qr, newest[start : start + 10])
                 await asyncio.sleep(0)
         with open("/proc/self/statm", encoding="ascii") as file:
             pages = int(file.read().split()[1])
@@ -103,6 +111,8 @@ def served(url: str) -> Any:
             "rss": pages * os.sysconf("SC_PAGE_SIZE"),
             "cpu": time.process_time(),
             "stall_ms": watchdog.longest_ms,
+            "tasks": len(asyncio.all_tasks()),
+            "files": len(os.listdir("/proc/self/fd")),
         }
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -204,7 +214,8 @@ class Parked:
         self.writer.close()
         with suppress(OSError):
             await self.writer.wait_closed()
-        self.state = "scanned" if b'"scanned"' in raw else "not scanned"
+        own = self.kind != "poll" or not raw or self.login_id.encode() in raw
+        self.state = ("scanned" if b'"scanned"' in raw else "not scanned") if own else "of another"
 
 
 def redis_commands(url: str) -> int:

@@ -8,10 +8,14 @@ are milliseconds, from `now`.
 under way goes on. A login is under way once any command after its begin has succeeded: its browser
 waits for it, or a phone has scanned it. A flood begins logins and never asks for them again. So
 first the oldest login of the address with most of those gives way to a begin of another address.
+
+**No call does much.** What a call does for other records does not grow with their number: it drops
+at most a slice of those that are over, and finds the login that gives way without a search.
 """
 
 import heapq
 import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -21,7 +25,7 @@ from qrlogin.step import Command, Outcome, Record, Reply, Verdict, step
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.table import DIES_AT
 
-#: How many records one call drops at most. A million records that end at once would keep the lock
+#: How many other records one call looks at. A million records that end at once would keep the lock
 #: for many seconds. A call makes at most one record, so this is enough.
 _SLICE: Final = 100
 #: For how long after its begin a login is not dropped, so that its browser can ask for it: the
@@ -30,39 +34,121 @@ _GRACE_MS: Final = 10_000
 
 
 class _Idle:
-    """The logins that no command has asked for since their begin: those that may be dropped."""
+    """The logins that no command has asked for since their begin. Those whose grace is over may be
+    dropped: they are ripe. Each beginner with a ripe login is in `_by_count`.
+    """
 
     def __init__(self) -> None:
-        self._begun_at: dict[str, dict[str, int]] = {}  # by beginner and login_id, oldest first
+        # OrderedDict, because the first key of a dict from which many were deleted takes a search.
+        self._logins: dict[str, OrderedDict[str, None]] = {}  # by beginner, oldest first
         self._beginners: dict[str, str] = {}  # by login_id
+        self._unripe = deque[tuple[int, str]]()  # (instant of the begin, login_id), oldest first
+        self._ripe: set[str] = set()
+        #: The beginners with a ripe login, by how many logins they have here.
+        self._by_count: dict[int, OrderedDict[str, None]] = {}
+        self._most = 0  # no key of `_by_count` is larger
 
     def add(self, login_id: str, beginner: str, begun_at: int) -> None:
-        self._begun_at.setdefault(beginner, {})[login_id] = begun_at
+        """Remember a login that begins."""
+        self._take(beginner)
+        self._logins.setdefault(beginner, OrderedDict())[login_id] = None
+        self._put(beginner)
         self._beginners[login_id] = beginner
+        self._unripe.append((begun_at, login_id))
 
     def remove(self, login_id: str) -> None:
         """Forget a login, if it is there."""
         beginner = self._beginners.pop(login_id, None)
         if beginner is not None:
-            begun = self._begun_at[beginner]
-            del begun[login_id]
-            if not begun:
-                del self._begun_at[beginner]
+            self._take(beginner)
+            self._ripe.discard(login_id)
+            del self._logins[beginner][login_id]
+            self._put(beginner)
 
-    def choose(self, newcomer: str, clock: int) -> str | None:
+    def ripen(self, clock: int) -> None:
+        """Let logins be dropped that nothing asked for in time."""
+        for _ in range(_SLICE):
+            if not self._unripe or self._unripe[0][0] + _GRACE_MS > clock:
+                return
+            _, login_id = self._unripe.popleft()
+            beginner = self._beginners.get(login_id)
+            if beginner is not None:
+                self._ripe.add(login_id)
+                self._put(beginner)
+
+    def choose(self, newcomer: str) -> str | None:
         """The login that gives way to a begin of `newcomer`. None: that one must be refused.
 
         An address does not make room for itself. Callers without an address do, because they are
         not one caller.
         """
-        most = len(self._begun_at.get(newcomer, ())) if newcomer else 0
-        chosen = None
-        for begun in self._begun_at.values():
-            if len(begun) > most:
-                login_id, begun_at = next(iter(begun.items()))
-                if clock >= begun_at + _GRACE_MS:
-                    most, chosen = len(begun), login_id
-        return chosen
+        while self._most and self._most not in self._by_count:
+            self._most -= 1
+        if self._most <= (len(self._logins.get(newcomer, ())) if newcomer else 0):
+            return None
+        return next(iter(self._logins[next(iter(self._by_count[self._most]))]))
+
+    def _take(self, beginner: str) -> None:
+        """Take a beginner out of `_by_count`, before its number of logins changes."""
+        count = len(self._logins.get(beginner, ()))
+        same = self._by_count.get(count)
+        if same is not None:
+            same.pop(beginner, None)
+            if not same:
+                del self._by_count[count]
+
+    def _put(self, beginner: str) -> None:
+        logins = self._logins[beginner]
+        if not logins:
+            del self._logins[beginner]
+        elif next(iter(logins)) in self._ripe:
+            self._by_count.setdefault(len(logins), OrderedDict())[beginner] = None
+            self._most = max(self._most, len(logins))
+
+
+class _Ends:
+    """When each record is over: an instant in milliseconds by login_id."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, int] = {}
+        self._by_second: dict[int, dict[str, None]] = {}  # the second after which all are over
+        self._seconds: list[int] = []  # a heap of those
+
+    def set(self, login_id: str, instant: int) -> None:
+        """Set the instant of a record, in place of an earlier one."""
+        self.remove(login_id)
+        self._at[login_id] = instant
+        second = _second(instant)
+        if second not in self._by_second:
+            self._by_second[second] = {}
+            heapq.heappush(self._seconds, second)
+        self._by_second[second][login_id] = None
+
+    def is_over(self, login_id: str, clock: int) -> bool:
+        """Whether the time of this record has passed. False for a record without an instant."""
+        return self._at.get(login_id, clock + 1) <= clock
+
+    def take_over(self, clock: int) -> str | None:
+        """Forget a record that is over, and return its login_id. None: none has been over for a
+        second.
+        """
+        while self._seconds and self._seconds[0] * 1000 <= clock:
+            if records := self._by_second[self._seconds[0]]:
+                login_id, _ = records.popitem()
+                del self._at[login_id]
+                return login_id
+            del self._by_second[heapq.heappop(self._seconds)]
+        return None
+
+    def remove(self, login_id: str) -> None:
+        """Forget the instant of a record, if it has one."""
+        instant = self._at.pop(login_id, None)
+        if instant is not None:
+            del self._by_second[_second(instant)][login_id]
+
+
+def _second(instant: int) -> int:
+    return -(-instant // 1000)
 
 
 class _Records:
@@ -74,48 +160,44 @@ class _Records:
         self._capacity, self._now = capacity, now or SteadyWallClock()
         self._records: dict[str, Record] = {}
         self._idle = _Idle()
-        self._counters: dict[str, None] = {}  # ids of the counts of beginners, oldest first
+        self._counters = OrderedDict[str, None]()  # ids of the counts of beginners, oldest first
         self._accounts: set[str] = set()  # ids of the counts of accounts
         self._named: dict[str, str] = {}  # by login_id, the id of its name record
-        self._garbage_at: dict[str, int] = {}  # the instant for each record
-        self._garbage: list[tuple[int, str]] = []  # a heap of (instant, login_id)
+        self._ends = _Ends()
         self._lock = threading.Lock()
 
     def apply(self, command: Command) -> Outcome:
         with self._lock:
             clock = self._now()
             self._drop_expired(clock)
+            self._idle.ripen(clock)
             login_id = command.login_id
             record = self._records.get(login_id, {})
-            if self._garbage_at.get(login_id, clock + 1) <= clock:
-                record = {}  # its time to live is over, but it is not dropped yet
+            if self._ends.is_over(login_id, clock):
+                record = {}  # it is not dropped yet
             outcome = step(record, command, clock)
             if record and outcome.reply.verdict in (Verdict.APPLIED, Verdict.REPEATED):
                 self._idle.remove(login_id)
             if outcome.changes:
                 if login_id not in self._records and command.beginner is not None:
-                    self._make_room(command, clock)
+                    self._make_room(command)
                 self._records[login_id] = outcome.reply.record
                 born = not record and outcome.reply.verdict is Verdict.APPLIED
                 if born:
                     self._remember_birth(command, outcome)
             return outcome
 
-    def _make_room(self, command: Command, clock: int) -> None:
+    def _make_room(self, command: Command) -> None:
         """Drop one record if the store is full. Raises `Unavailable` if none may be dropped."""
         if command.row.count:
             # A count that is forgotten is a full allowance, so forgetting one refuses no caller.
             if len(self._counters) >= self._capacity:
                 self._drop(next(iter(self._counters)))
         elif len(self._records) - len(self._counters) - len(self._accounts) >= self._capacity:
-            dropped = self._idle.choose(command.beginner or "", clock)
+            dropped = self._idle.choose(command.beginner or "")
             if dropped is None:
                 raise Unavailable(f"the memory store is full: it holds {self._capacity} records")
             self._drop(dropped)
-            if len(self._garbage) > 2 * len(self._garbage_at) + _SLICE:
-                # Most of the heap is of records that gave way: a flood makes thousands of them.
-                self._garbage = [(at, login_id) for login_id, at in self._garbage_at.items()]
-                heapq.heapify(self._garbage)
 
     def _remember_birth(self, command: Command, outcome: Outcome) -> None:
         login_id, now, record = command.login_id, outcome.reply.now, outcome.reply.record
@@ -131,12 +213,10 @@ class _Records:
             elif names := record.get("names"):
                 self._named[names] = login_id
         if command.ttl_ms is not None:
-            garbage_at = now + command.ttl_ms
-            self._garbage_at[login_id] = garbage_at
-            heapq.heappush(self._garbage, (garbage_at, login_id))
+            self._ends.set(login_id, now + command.ttl_ms)
 
     def _drop(self, login_id: str) -> None:
-        self._garbage_at.pop(login_id, None)
+        self._ends.remove(login_id)
         record = self._records.pop(login_id, {})
         self._counters.pop(login_id, None)
         self._accounts.discard(login_id)
@@ -149,12 +229,9 @@ class _Records:
 
     def _drop_expired(self, clock: int) -> None:
         for _ in range(_SLICE):
-            if not self._garbage or self._garbage[0][0] > clock:
+            if (login_id := self._ends.take_over(clock)) is None:
                 return
-            garbage_at, login_id = heapq.heappop(self._garbage)
-            # A record that was made again under the same id has a later instant.
-            if self._garbage_at.get(login_id) == garbage_at:
-                self._drop(login_id)
+            self._drop(login_id)
 
 
 class MemoryStore:

@@ -3,15 +3,14 @@ its news: from memory and from Redis, and also if Redis failed while they waited
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import redis
 
 from benchmarks.waiting import measure
-from tests.servers import RedisServer, answers, free_port, redis_binary
+from tests.faults.herds import DURABLE, kill_subscriptions, restart
+from tests.servers import RedisServer, free_port, redis_binary
 
 #: In `make matrix`, beside other tests. `make bench` wakes ten thousand on an idle machine.
 SOME, MANY = 300, 1000
@@ -24,30 +23,13 @@ def woken(url: str, **options: Any) -> dict[str, Any]:
     return figures
 
 
-def _kill_subscriptions(client: Any) -> None:
-    for _ in range(3):
-        client.client_kill_filter(_type="pubsub")
-        threading.Event().wait(0.1)
-
-
-def _restart(client: Any) -> None:
-    with pytest.raises(redis.ConnectionError):
-        client.execute_command("DEBUG", "RESTART", "300")  # with what it has saved
-    port = client.connection_pool.connection_kwargs["port"]
-    while not answers(port):
-        threading.Event().wait(0.05)
-
-
-@pytest.mark.parametrize("fault", [_kill_subscriptions, _restart])
+@pytest.mark.parametrize("fault", [kill_subscriptions, restart])
 def test_a_redis_that_fails_under_waiting_browsers_costs_none_its_news(
-    fault: Callable[[Any], None],
+    fault: Callable[[str], None],
 ) -> None:
     """None is answered 503, and none costs Redis a command before that."""
-    options = ("--enable-debug-command", "yes", "--appendonly", "yes", "--appendfsync", "always")
-    with RedisServer(redis_binary(), *options) as server:
-        client: Any = redis.Redis.from_url(server.url)
-        figures = woken(server.url, fault=lambda: fault(client))
-        client.close()
+    with RedisServer(redis_binary(), *DURABLE) as server:
+        figures = woken(server.url, fault=lambda: fault(server.url))
     assert figures["answers"] == {"200 scanned": SOME}
     assert figures["idle EVALSHA"] == 0
 

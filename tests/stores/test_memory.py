@@ -1,8 +1,11 @@
 """MemoryStore passes the suite, limits how many records it holds, and drops them in slices."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -68,7 +71,7 @@ def test_records_that_end_at_once_are_dropped_a_few_at_a_time() -> None:
             assert len(store._records._records) == held - 100 * dropped + dropped
         for _ in range(20):
             qr.begin()
-        assert len(store._records._records) == len(store._records._garbage_at) == 24
+        assert len(store._records._records) == len(store._records._ends._at) == 24
 
 
 def test_a_record_that_is_made_again_is_not_dropped_with_the_old_one() -> None:
@@ -207,7 +210,7 @@ def test_a_login_that_gives_way_takes_its_typed_code_with_it() -> None:
         assert len(held._records) - len(held._accounts) == 20
         clock.ms += 3_600_000
         begin_at(qr, "", 1)
-        assert len(held._records) == len(held._garbage_at) == 1
+        assert len(held._records) == len(held._ends._at) == 1
         assert held._named == {}
 
 
@@ -221,8 +224,75 @@ def test_a_flood_that_lasts_leaves_no_trace_of_what_it_began() -> None:
         held = store._records
         assert len(held._records) - len(held._counters) == 50
         assert len(held._counters) <= 50
-        assert len(held._garbage) <= 2 * len(held._garbage_at) + 100
+        assert len(held._ends._at) == len(held._records)
+        assert len(held._idle._unripe) <= 100
         clock.ms += 3_600_000
         for _ in range(10):
             begin_at(qr, "", 1)
-        assert len(held._records) == len(held._garbage_at) == len(held._idle._beginners) == 10
+        assert len(held._records) == len(held._ends._at) == len(held._idle._beginners) == 10
+
+
+# How much one call does
+
+
+def lines_run(call: Callable[[], object]) -> int:
+    """How many lines of Python this call runs: a figure that no load of a machine changes."""
+    lines = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+def full_store(size: int) -> tuple[QRLogin, Clock]:
+    """A full store. Each login is of an address of its own, and no browser waits for one."""
+    clock = Clock()
+    store = MemoryStore(capacity=size, now=clock)
+    qr = QRLogin(store, secret_keys=[KEY], verification_uri=URI, policy=UNLIMITED)
+    for number in range(size):
+        begin_at(qr, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 1)
+    return qr, clock
+
+
+def _begins_after_all_ended(qr: QRLogin, clock: Clock) -> Iterator[Callable[[], object]]:
+    clock.ms += 3_600_000
+    for _ in range(50):
+        yield lambda: begin_at(qr, "", 1)
+
+
+def _begins_that_find_room(qr: QRLogin, clock: Clock) -> Iterator[Callable[[], object]]:
+    clock.ms += 20_000
+    for number in range(140):
+        clock.ms += 100
+        yield lambda number=number: begin_at(qr, f"192.0.{number >> 8}.{number & 255}", 1)  # type: ignore[misc]
+
+
+def _begins_that_are_refused(qr: QRLogin, clock: Clock) -> Iterator[Callable[[], object]]:
+    def begin() -> None:
+        with suppress(Unavailable):
+            begin_at(qr, "192.0.2.7", 1)
+
+    for _ in range(50):
+        yield begin
+
+
+@for_each_row("calls", [_begins_after_all_ended, _begins_that_find_room, _begins_that_are_refused])
+def test_no_call_takes_longer_because_the_store_holds_more(
+    calls: Callable[[QRLogin, Clock], Iterator[Callable[[], object]]],
+) -> None:
+    """A begin looked at each address that had begun a login, and now and then at each record."""
+    slowest = [
+        max(lines_run(call) for call in calls(*full_store(size)))
+        for size in (150, 600)  # both are more than one call may look at
+    ]
+    assert slowest[1] < 1.5 * slowest[0]
+    assert slowest[0] < 8000

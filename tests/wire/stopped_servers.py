@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,9 @@ ROOT = Path(__file__).parents[2]
 _BIND = ("--bind", f"{LOOPBACK}:0")
 _UVICORN = ("uvicorn", "tests.wire.stopped:asgi", "--host", LOOPBACK, "--port", "0")
 _HYPERCORN = ("hypercorn", "tests.wire.stopped:asgi", *_BIND)
-_GUNICORN = (
-    *("gunicorn", "tests.wire.stopped:wsgi()", *_BIND),
-    *("--keep-alive", "1", "--worker-tmp-dir", "{folder}", "--no-control-socket"),
-)
+_GUNICORN_OPTIONS = ("--keep-alive", "1", "--worker-tmp-dir", "{folder}", "--no-control-socket")
+_GUNICORN = ("gunicorn", "tests.wire.stopped:wsgi()", *_BIND, *_GUNICORN_OPTIONS)
+_UVICORN_WORKER = ("--worker-class", "uvicorn.workers.UvicornWorker")
 #: Commands after `python -m`. `{folder}` is the test's.
 SERVERS = {
     "uvicorn": [*_UVICORN, "--lifespan", "on"],
@@ -37,6 +36,9 @@ SERVERS = {
     "gunicorn": [*_GUNICORN],
     "gunicorn, 256 threads": [*_GUNICORN, "--worker-class", "gthread", "--threads", "256"],
     "gunicorn, gevent": [*_GUNICORN, "--worker-class", "gevent"],
+    "gunicorn, uvicorn worker": [
+        *("gunicorn", "tests.wire.stopped:asgi", *_BIND, *_GUNICORN_OPTIONS, *_UVICORN_WORKER)
+    ],
 }
 
 
@@ -46,6 +48,7 @@ class Running:
 
     port: int
     process: "subprocess.Popen[bytes]"
+    workers: int = 1
     begun: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     waiting: list[tuple[str, socket.socket]] = field(default_factory=list)
 
@@ -95,7 +98,9 @@ class Running:
 
 
 @contextmanager
-def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Running]:
+def running(
+    name: str, folder: Path, *, store: str, drain: bool, options: Sequence[str] = ()
+) -> Iterator[Running]:
     env = {
         **os.environ,
         "ORIGIN": f"http://{LOOPBACK}",
@@ -105,13 +110,13 @@ def running(name: str, folder: Path, *, store: str, drain: bool) -> Iterator[Run
     for module in (SERVERS[name][0], *(["gevent"] if "gevent" in name else [])):
         if importlib.util.find_spec(module) is None:
             missing(module, "make test installs it into .venv")
-    command = [part.format(folder=folder) for part in SERVERS[name]]
+    command = [*(part.format(folder=folder) for part in SERVERS[name]), *options]
     log_file = folder / f"{drain}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *command], cwd=ROOT, env=env, stdout=log, stderr=log
         )
-    server = Running(0, process)
+    server = Running(0, process, workers=2 if "2 workers" in name else 1)
     try:
         eventually(
             lambda: process.poll() is not None or _answers(server, log_file.read_text()),

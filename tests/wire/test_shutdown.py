@@ -16,6 +16,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ import pytest
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.login import Watch
 from qrlogin.wire import drain_on_signals
+from tests.tables import for_each_row
 from tests.wire.clock import eventually
 from tests.wire.mount import KEY, URI
 from tests.wire.stopped_servers import running
@@ -176,6 +178,73 @@ def test_drain_on_signals_keeps_no_closed_application_alive(handlers: None) -> N
     assert [each() for each in gone] == [None, None]
     signal.raise_signal(signal.SIGTERM)
     assert signals == [signal.SIGTERM]
+
+
+class Worker:
+    """A worker of gunicorn: what `drain_on_signals` looks at."""
+
+    def __init__(self, max_requests: int) -> None:
+        self.alive, self.max_requests, self.cfg = True, max_requests, SimpleNamespace(reload=False)
+
+    def handle_exit(self, number: int, frame: object) -> None:
+        self.alive = False
+
+
+class Server:
+    """A server of uvicorn."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.config = SimpleNamespace(limit_max_requests=limit)
+        self.server_state = SimpleNamespace(total_requests=0)
+
+    def handle_exit(self, number: int, frame: object) -> None:
+        pass
+
+
+def leaving_threads() -> int:
+    return sum(thread.name == "qrlogin-leaving" for thread in threading.enumerate())
+
+
+def test_every_application_of_a_worker_that_has_served_its_requests_drains(handlers: None) -> None:
+    worker = Worker(max_requests=100)
+    signal.signal(signal.SIGTERM, worker.handle_exit)
+    qr, other, dropped = blocking(), blocking(), blocking()
+    for each in (qr, other, dropped):
+        drain_on_signals(each)
+    assert leaving_threads() == 3
+    assert [qr.draining, other.draining] == [False, False]
+    del dropped, each
+    eventually(lambda: leaving_threads() == 2)  # the check keeps no application alive
+    worker.alive = False
+    eventually(lambda: qr.draining and other.draining)
+    eventually(lambda: leaving_threads() == 0)
+
+
+def test_an_async_application_drains_when_its_server_has_served_its_requests(
+    handlers: None,
+) -> None:
+    async def story() -> None:
+        server = Server(limit=100)
+        signal.signal(signal.SIGTERM, server.handle_exit)
+        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+            drain_on_signals(qr)
+            begun = await qr.begin()
+            waiting = asyncio.ensure_future(qr.wait(begun.device_code, after=begun.version))
+            server.server_state.total_requests = 99
+            await asyncio.sleep(0.6)
+            assert not qr.draining
+            server.server_state.total_requests = 100
+            assert (await asyncio.wait_for(waiting, END_SECONDS)).version == begun.version
+            assert qr.draining
+
+    asyncio.run(story())
+
+
+@for_each_row("server", [Worker(max_requests=sys.maxsize), Server(limit=None)])
+def test_a_worker_that_serves_for_ever_is_not_watched(handlers: None, server: Any) -> None:
+    signal.signal(signal.SIGTERM, server.handle_exit)
+    drain_on_signals(blocking())
+    assert leaving_threads() == 0
 
 
 def test_a_handler_outside_python_is_kept_and_a_warning_is_logged(

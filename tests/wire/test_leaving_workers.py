@@ -1,0 +1,77 @@
+"""A server replaces a worker while browsers wait there: after so many requests, or to reload.
+
+Such a worker takes no new connection until its held requests have ended, so phones wait for them.
+Every held request ends early, and no request is refused or cut off.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.wire.clock import eventually
+from tests.wire.stopped_servers import Running, running
+
+POLLS, STREAMS = 20, 4
+WAITING = POLLS + STREAMS
+LIMIT = 3 * WAITING
+#: A held request ends after 25 seconds at the latest, so a worker that waits for one takes longer.
+END_SECONDS = 15
+_THREADS, _GEVENT = "gunicorn, 256 threads", "gunicorn, gevent"
+_UVICORN_WORKER = "gunicorn, uvicorn worker"
+_LIMITED = ("--max-requests", str(LIMIT))
+
+
+def _reload(server: Running) -> None:
+    eventually(lambda: server.held(server.workers) == WAITING)
+    server.process.send_signal(signal.SIGHUP)
+
+
+def _use_up(server: Running) -> None:
+    """Send requests until a worker is replaced."""
+    workers = set[object]()
+    while len(workers) <= server.workers:
+        workers.add(server.ask("/held")["pid"])
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("name", "options", "how"),
+    [
+        (_THREADS, _LIMITED, "limit"),
+        (_GEVENT, _LIMITED, "limit"),
+        (_UVICORN_WORKER, _LIMITED, "limit"),
+        ("uvicorn, 2 workers", ("--limit-max-requests", str(LIMIT)), "limit"),
+        (_THREADS, (), "reload"),
+        (_GEVENT, (), "reload"),
+        (_UVICORN_WORKER, (), "reload"),
+    ],
+)
+def test_a_worker_that_is_replaced_answers_its_waiting_browsers_and_delays_no_phone(
+    name: str, options: Sequence[str], how: str, tmp_path: Path, redis_url: str
+) -> None:
+    with running(name, tmp_path, store=redis_url, drain=True, options=options) as server:
+        server.begin(*["poll"] * POLLS, *["stream"] * STREAMS)
+        server.hold()
+        began = time.monotonic()
+        (_use_up if how == "limit" else _reload)(server)
+        longest = time.monotonic() - began
+        for _, begun in server.begun:
+            asked = time.monotonic()
+            code = json.dumps({"code": begun["verification_uri_complete"]}).encode()
+            scanned = server.ask("/phone/scan", code, bearer=str(begun["login_id"]))
+            longest = max(longest, time.monotonic() - asked)
+            assert scanned["state"] == "scanned"
+        for kind, heard in server.heard():
+            head, _, body = heard.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert b'"state":"' in body
+            assert json.loads(body) if kind == "poll" else body.endswith(b"\r\n0\r\n\r\n")
+        print(f"{name}, {how}: the longest request took {longest:.2f} s")
+        assert longest < END_SECONDS
+        for _, begun in server.begun:
+            path, bearer = f"/qr/{begun['login_id']}", str(begun["device_code"])
+            assert server.ask(path, bearer=bearer)["state"] == "scanned"
