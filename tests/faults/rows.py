@@ -20,6 +20,10 @@ WRONGS = {
 }
 
 
+class NotHere(Exception):
+    """This machine cannot do this. The message says why."""
+
+
 @dataclass
 class Row:
     """One line of the table: one fault, and one store."""

@@ -20,11 +20,11 @@ from qrlogin.errors import QRLoginError, Unavailable
 from qrlogin.login import QRLogin
 from qrlogin.stores import AsyncRedisStore, AsyncSQLStore, RedisStore, SQLStore
 from qrlogin.table import State
-from tests.faults import nemesis
-from tests.faults.crowd import OPTIONS, Crowd, Outages
+from tests.faults import nemesis, partition, shards
+from tests.faults.crowd import OPTIONS, PATIENCE, Crowd, Outages
 from tests.faults.naive import NaiveRedisStore
 from tests.faults.nemesis import Nemesis
-from tests.faults.rows import Row
+from tests.faults.rows import NotHere, Row
 from tests.servers import PostgresServer, RedisServer
 from tests.stores.fault_proxy import VERBS, Proxy
 
@@ -55,6 +55,8 @@ STORES: Final = {
         Store("PostgreSQL", SQLStore, "postgres"),
         Store("PostgreSQL, asyncio", AsyncSQLStore, "postgres", awaited=True),
         Store("SQLite", SQLStore, "sqlite"),
+        Store("Cluster", shards.on_cluster),
+        Store("Cluster, asyncio", shards.on_cluster_awaited, awaited=True),
         Store("the tutorial's", NaiveRedisStore, naive=True),
     )
 }
@@ -260,6 +262,24 @@ def stepped(store: Store, size: Size, seed: int) -> Row:
     with address_of(store) as url:
         attack = Nemesis(clock.strike, (0.02, 0.1), seed)
         return play(row, store, size, url, attack, make=lambda: store.make(url, now=clock))
+
+
+def sharded(store: Store, size: Size, seed: int) -> Row:
+    """A Cluster: slots move with their keys, and masters are killed and start again."""
+    row, outages = Row("D15", store.name, seed), Outages()
+    with shards.kept_cluster() as nodes:
+        attack = Nemesis(shards.moves_and_kills(nodes), (0.1, 0.5), seed, outages)
+        port = nodes[0].port
+        return play(row, store, size, "", attack, outages=outages, make=lambda: store.make(port))
+
+
+def partitioned(store: Store, size: Size, seed: int) -> Row:
+    """The link between the store and its callers is down for a while: packets are lost."""
+    if why := partition.why_not(store.kind):
+        raise NotHere(why)
+    return partition.play_inside(
+        store.name, size.logins, size.faults, size.seconds, size.longest, seed
+    )
 
 
 # Many waits
@@ -492,6 +512,24 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         Size(500),
         Size(5000),
         Size(100_000, seconds=600),
+    ),
+    Scenario(
+        "D15",
+        "Cluster: slots move while logins are under way, and masters are killed and start again",
+        sharded,
+        ("Cluster", "Cluster, asyncio"),
+        Size(20, 2),
+        Size(150, 6),
+        Size(1000, 60, seconds=400),
+    ),
+    Scenario(
+        "D16",
+        "the link to the server is down for a while (in a network namespace): packets are lost",
+        partitioned,
+        (*WITH_NAIVE, *SQL),
+        Size(15, 1, longest=0.4),
+        Size(100, 2, longest=3),
+        Size(1000, 40, seconds=400, longest=20),
     ),
     Scenario(
         "D19",
