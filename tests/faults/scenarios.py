@@ -20,7 +20,7 @@ from qrlogin.errors import QRLoginError, Unavailable
 from qrlogin.login import QRLogin
 from qrlogin.stores import AsyncRedisStore, AsyncSQLStore, RedisStore, SQLStore
 from qrlogin.table import State
-from tests.faults import nemesis, partition, shards
+from tests.faults import nemesis, partition, shards, workers
 from tests.faults.crowd import OPTIONS, PATIENCE, Crowd, Outages
 from tests.faults.naive import NaiveRedisStore
 from tests.faults.nemesis import Nemesis
@@ -58,6 +58,7 @@ STORES: Final = {
         Store("Cluster", shards.on_cluster),
         Store("Cluster, asyncio", shards.on_cluster_awaited, awaited=True),
         Store("the tutorial's", NaiveRedisStore, naive=True),
+        *(Store(which, RedisStore.from_url, kind="HTTP") for which in workers.SERVERS),
     )
 }
 REDIS: Final = ("Redis", "Redis, asyncio")
@@ -264,6 +265,20 @@ def stepped(store: Store, size: Size, seed: int) -> Row:
         return play(row, store, size, url, attack, make=lambda: store.make(url, now=clock))
 
 
+def workers_end(store: Store, size: Size, seed: int) -> Row:
+    """The workers of a real server are killed, reloaded or replaced."""
+    row = Row("D3", store.name, seed)
+    with nemesis.kept_redis() as server:
+        return workers.play_over_http(
+            row,
+            store.name,
+            server.url,
+            logins=size.logins,
+            faults=size.faults,
+            seconds=size.seconds,
+        )
+
+
 def sharded(store: Store, size: Size, seed: int) -> Row:
     """A Cluster: slots move with their keys, and masters are killed and start again."""
     row, outages = Row("D15", store.name, seed), Outages()
@@ -422,6 +437,15 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         Size(30, 1),
         Size(150, 3),
         Size(5000, 50, seconds=300),
+    ),
+    Scenario(
+        "D3",
+        "over HTTP, two workers and one Redis: workers are killed, reloaded or replaced",
+        workers_end,
+        tuple(workers.SERVERS),
+        Size(4, 1),
+        Size(30, 3),
+        Size(500, 100, seconds=400),
     ),
     Scenario(
         "D7",
