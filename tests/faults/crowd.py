@@ -18,7 +18,14 @@ from typing import Any, Final, Self, TypeVar
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.clock import monotonic
 from qrlogin.codes import new_secret
-from qrlogin.errors import AlreadyScanned, Expired, LoginError, QRLoginError, Unavailable
+from qrlogin.errors import (
+    AlreadyScanned,
+    Denied,
+    Expired,
+    LoginError,
+    QRLoginError,
+    Unavailable,
+)
 from qrlogin.login import QRLogin
 from qrlogin.operation import Operation
 from qrlogin.policy import Policy
@@ -163,8 +170,6 @@ class Played:
     """When a change was answered to the one who made it."""
     confirms: set[str] = field(default_factory=set)
     """Who has tried to confirm."""
-    over: threading.Event = field(default_factory=threading.Event)
-    """Set once the phones have done what they want."""
 
 
 class Crowd:
@@ -201,13 +206,13 @@ class Crowd:
         self._histories = Histories(row)
         self.colour = Awaited() if awaited else Blocking()
         wrapped = AsyncRecordedStore if awaited else RecordedStore
+        self.recorded = lambda: wrapped(make_store(), self._histories)
         self.shells: list[QRLogin] = [
-            self.colour.open(
-                lambda: wrapped(make_store(), self._histories), dict(OPTIONS), lambda _: None
-            )[0]
-            for _ in range(2)
+            self.colour.open(self.recorded, dict(OPTIONS), lambda _: None)[0] for _ in range(2)
         ]
         self._threads = ThreadPoolExecutor(lanes * (3 + racers), "crowd")
+        #: The seeds of the logins that are under way.
+        self.under_way: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -228,7 +233,10 @@ class Crowd:
             while not is_enough():
                 with lock:
                     seed = next(seeds)
+                    self.under_way.add(seed)
                 self._login(Random(seed))
+                with lock:
+                    self.under_way.discard(seed)
 
         for each in [self._threads.submit(lane) for _ in range(self._lanes)]:
             each.result()
@@ -279,16 +287,13 @@ class Crowd:
             if played.end in ("denied", "denied after yes"):
                 self._persist(shell, lambda: core.deny(code, subject=who), draw)
                 played.answered.setdefault(State.DENIED, monotonic())
-        except AlreadyScanned:
-            pass  # the other phone was faster
         except (LoginError, Stuck) as error:
+            # The other phone was faster, or the browser has cancelled.
+            is_over = len(played.people) > 1 and isinstance(error, (AlreadyScanned, Denied))
             if isinstance(error, Expired):
                 self.row.add("expired")
-            elif played.end != "cancelled":
+            elif not (is_over or played.end == "cancelled"):
                 raise
-        finally:
-            if len(played.answered) or len(played.people) == 1:
-                played.over.set()
 
     def _follow(
         self, shell: QRLogin, played: Played, draw: Random, phones: "list[Future[None]]"

@@ -6,9 +6,12 @@ counts. `SCENARIOS` lists them, and `ELSEWHERE` says why a fault is not among th
 
 import asyncio
 import contextlib
+import importlib
+import importlib.util
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,13 +23,14 @@ from qrlogin.errors import QRLoginError, Unavailable
 from qrlogin.login import QRLogin
 from qrlogin.stores import AsyncRedisStore, AsyncSQLStore, RedisStore, SQLStore
 from qrlogin.table import State
-from tests.faults import nemesis, partition, shards, workers
+from tests.faults import nemesis, partition, shards, upgrades, workers
 from tests.faults.crowd import OPTIONS, PATIENCE, Crowd, Outages
 from tests.faults.naive import NaiveRedisStore
 from tests.faults.nemesis import Nemesis
+from tests.faults.proxy import VERBS, VerbProxy
 from tests.faults.rows import NotHere, Row
 from tests.servers import PostgresServer, RedisServer
-from tests.stores.fault_proxy import VERBS, Proxy
+from tests.stores.fault_proxy import Proxy
 
 #: The tutorial's store cannot but do this. Everything else must not happen to it either.
 NAIVE_WRONGS: Final = frozenset(
@@ -47,6 +51,12 @@ class Store:
     naive: bool = False
 
 
+def _durability(spelled: str) -> Any:
+    """What `durability=` is given. Its module is imported only here."""
+    durability: Any = importlib.import_module("qrlogin.stores").Durability
+    return durability.parse(spelled)
+
+
 STORES: Final = {
     store.name: store
     for store in (
@@ -59,6 +69,16 @@ STORES: Final = {
         Store("Cluster, asyncio", shards.on_cluster_awaited, awaited=True),
         Store("the tutorial's", NaiveRedisStore, naive=True),
         *(Store(which, RedisStore.from_url, kind="HTTP") for which in workers.SERVERS),
+        *(
+            Store(f"{where}, {spelled}", partial(_durability, spelled), kind="copies")
+            for where, spelled in (
+                ("Sentinel", "none"),
+                ("Sentinel", "wait(1, 200)"),
+                ("no file", "none"),
+                ("a file", "aof(1, 0, 3000)"),
+                ("a replica", "wait(1, 3000)"),
+            )
+        ),
     )
 }
 REDIS: Final = ("Redis", "Redis, asyncio")
@@ -199,17 +219,15 @@ def stopped(store: Store, size: Size, seed: int) -> Row:
 
 def struck_by_verbs(store: Store, size: Size, seed: int) -> Row:
     row = Row("D8", store.name, seed)
-    with address_of(store) as url, Proxy(urlsplit(url).port or 0, seed=seed) as proxy:
-        proxy.longest_delay = size.longest
-        through = url.replace(f":{urlsplit(url).port}", f":{proxy.port}")
-        with (
-            QRLogin(STORES["Redis"].make(url), **OPTIONS)
-            if store.kind == "redis"
-            else (QRLogin(STORES["PostgreSQL"].make(url), **OPTIONS)) as qr
-        ):
-            qr.begin()  # makes the table, and loads a script
-        verbs = {verb: 0.02 for verb in VERBS if verb != "duplicate" or store.kind == "redis"}
-        proxy.chances = verbs
+    verbs = {verb: 0.02 for verb in VERBS if verb != "duplicate" or store.kind == "redis"}
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(address_of(store))
+        port = urlsplit(url).port or 0
+        direct = STORES["PostgreSQL" if store.kind == "postgres" else "Redis"]
+        with QRLogin(direct.make(url), **OPTIONS) as qr:
+            qr.begin()  # makes the table, or loads a script
+        proxy = stack.enter_context(VerbProxy(port, verbs, longest_delay=size.longest, seed=seed))
+        through = url.replace(f":{port}", f":{proxy.port}")
         return play(row, store, size, through, struck=proxy.struck.total)
 
 
@@ -294,6 +312,74 @@ def partitioned(store: Store, size: Size, seed: int) -> Row:
         raise NotHere(why)
     return partition.play_inside(
         store.name, size.logins, size.faults, size.seconds, size.longest, seed
+    )
+
+
+def keys_rotate(store: Store, size: Size, seed: int) -> Row:
+    """Two processes are replaced again and again, each time with the next ring of keys."""
+    row = Row("D18 keys", store.name, seed)
+    with (
+        address_of(store) as url,
+        Crowd(row, lambda: store.make(url)) as crowd,
+    ):
+        make = upgrades.node_maker(crowd.recorded)
+        nodes = [upgrades.Node(make), upgrades.Node(make)]
+        for shell in crowd.shells:
+            shell.close()
+        crowd.shells[:] = nodes  # type: ignore[assignment]
+        with Nemesis(upgrades.rotates(crowd, nodes), (0.01, 0.1), seed) as attack:
+            until = monotonic() + size.seconds
+            crowd.play(
+                lambda: (
+                    (row.logins >= size.logins and attack.strikes >= size.faults)
+                    or monotonic() > until
+                    or not attack.is_alive
+                )
+            )
+        row.faults = attack.strikes
+    return row
+
+
+def versions_share(store: Store, size: Size, seed: int) -> Row:
+    """Two processes of the last release and two of this version share one Redis."""
+    row = Row("D18", store.name, seed)
+    with upgrades.last_release() as before, nemesis.kept_redis() as server:
+        folders = [before, str(upgrades.ROOT)] * 2
+        return upgrades.play_versions(row, server.url, folders, size.logins)
+
+
+# Several machines
+
+
+def failed_over(store: Store, size: Size, seed: int) -> Row:
+    """Sentinel promotes a replica whose link was cut half a second before."""
+    fault = "D4" if store.name.endswith("none") else "D5"
+    return _of_failover(fault, "sentinel_failover", store, size, seed)
+
+
+def killed_without_file(store: Store, size: Size, seed: int) -> Row:
+    """`kill -9`, and the server has nothing on its disk."""
+    return _of_failover("D2 no file", "kill_without_persistence", store, size, seed)
+
+
+def _of_failover(fault: str, name: str, store: Store, size: Size, seed: int) -> Row:
+    if importlib.util.find_spec("tests.faults.failover") is None:
+        raise NotHere("this version has no durability to compare")
+    played = getattr(importlib.import_module("tests.faults.failover"), name)
+    durability = store.make()
+    counts = played(durability, size.logins, seed)
+    wrong = frozenset() if durability else frozenset({"doubles", "lost", "undone"})
+    return Row(
+        fault,
+        store.name,
+        seed,
+        logins=counts.logins,
+        faults=1,
+        unavailable=counts.unavailable,
+        doubles=counts.doubled,
+        lost=counts.lost_approvals,
+        undone=counts.undone_denials,
+        expects=wrong,
     )
 
 
@@ -439,6 +525,15 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         Size(5000, 50, seconds=300),
     ),
     Scenario(
+        "D2 no file",
+        "the server is killed, and what it has not copied is lost: with each durability",
+        killed_without_file,
+        ("no file, none", "a file, aof(1, 0, 3000)", "a replica, wait(1, 3000)"),
+        Size(60),
+        Size(60),
+        Size(400),
+    ),
+    Scenario(
         "D3",
         "over HTTP, two workers and one Redis: workers are killed, reloaded or replaced",
         workers_end,
@@ -446,6 +541,15 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         Size(4, 1),
         Size(30, 3),
         Size(500, 100, seconds=400),
+    ),
+    Scenario(
+        "D4",
+        "Sentinel promotes a replica whose link was cut 0.5 s before (D5: with a durability)",
+        failed_over,
+        ("Sentinel, none", "Sentinel, wait(1, 200)"),
+        Size(30),
+        Size(30),
+        Size(300),
     ),
     Scenario(
         "D7",
@@ -556,6 +660,24 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         Size(1000, 40, seconds=400, longest=20),
     ),
     Scenario(
+        "D18",
+        "processes of the last release and of this version share one Redis",
+        versions_share,
+        ("Redis",),
+        Size(10),
+        Size(100),
+        Size(1000),
+    ),
+    Scenario(
+        "D18 keys",
+        "processes are replaced, each time with the next ring of keys",
+        keys_rotate,
+        ("Redis", "SQLite"),
+        Size(30, 1),
+        Size(200, 4),
+        Size(1000, 50, seconds=300),
+    ),
+    Scenario(
         "D19",
         "browsers wait in one process while the server is killed; then each login is scanned",
         parked,
@@ -574,3 +696,10 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         Size(5),
     ),
 )
+
+
+#: What is not in the table, and why.
+ELSEWHERE: Final[Mapping[str, str]] = {
+    "D6": "a ledger beside Redis: `SQLStore` has taken its place (D1, D2, D7, D8, D16)",
+    "D17": "a day of logins: no test runs for that long",
+}

@@ -1,0 +1,104 @@
+"""Logins under every fault, and a table of what went wrong: `make faults`, in three minutes.
+
+`python -m tests.faults D8 D2 --seed 7` plays some faults; `--long` plays the sizes of a release,
+and `--small` those of the tests. `--write` puts the table of a whole run into docs/reliability.md.
+It fails if something went wrong that must not.
+"""
+
+import argparse
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from benchmarks.machine import description, say
+from tests.faults import report
+from tests.faults.rows import NotHere, Row
+from tests.faults.scenarios import SCENARIOS, STORES, Scenario
+from tests.servers import postgres_binary, redis_binary
+
+
+def versions() -> dict[str, str]:
+    """What the run depends on."""
+    found = {"Python": sys.version.split()[0], "redis-py": version("redis")}
+    for name, binary in (("Redis", redis_binary), ("PostgreSQL", postgres_binary)):
+        said = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=False)
+        words = said.stdout.replace("v=", "").split()
+        found[name] = next((word for word in words if word[0].isdigit()), "?")
+    return found
+
+
+def play(scenario: Scenario, store: str, size: str, seed: int) -> Row | str:
+    """One row; or why it cannot be played here."""
+    try:
+        return scenario.play(STORES[store], getattr(scenario, size), seed)
+    except (NotHere, pytest.skip.Exception) as reason:
+        return str(reason)
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [scenario.name for scenario in SCENARIOS]
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(names)}; all if none")
+    parser.add_argument("--store", nargs="+", default=[], help=f"of {', '.join(STORES)}")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--long", action="store_const", const="long", dest="size", default="usual")
+    sizes.add_argument("--small", action="store_const", const="small", dest="size")
+    parser.add_argument("--seed", type=int, default=1, help="draws the same people and times again")
+    parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
+    options = parser.parse_args(argv)
+    if unknown := {*options.names} - {name.split()[0] for name in names} - {*names}:
+        parser.error(f"there is no fault {', '.join(sorted(unknown))}")
+    # Each fault would write lines about its outage.
+    logging.getLogger("qrlogin").setLevel(logging.CRITICAL)
+    began, absent, rows, right = time.monotonic(), dict[str, str](), list[dict[str, Any]](), True
+    for scenario in SCENARIOS:
+        wanted = {scenario.name, scenario.name.split()[0]} & {*options.names}
+        if options.names and not wanted:
+            continue
+        for store in scenario.stores:
+            if options.store and store not in options.store:
+                continue
+            start = time.monotonic()
+            row = play(scenario, store, options.size, options.seed)
+            if isinstance(row, str):
+                absent[f"{scenario.name}, {store}"] = row
+                say(f"{scenario.name}, {store}: not here: {row}")
+                continue
+            right &= row.clean
+            rows.append({"scenario": scenario.name, **row.as_figures()})
+            wrong = ", ".join(f"{times} {name}" for name, times in row.wrong.items())
+            say(
+                f"{scenario.name}, {store}: {row.logins} logins, {row.faults} faults, "
+                f"{time.monotonic() - start:.0f} s{': ' + wrong if wrong else ''}"
+            )
+            for failure in row.failures if wrong else ():
+                print(f"    {failure}")
+    figures = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": description(),
+        "versions": versions(),
+        "arguments": {"usual": "", "long": " ARGS=--long", "small": " ARGS=--small"}[options.size],
+        "seed": options.seed,
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "absent": absent,
+        "rows": rows,
+    }
+    print(report.plain(rows))
+    if options.write and not options.names and not options.store:
+        report.write(figures)
+    print("nothing went wrong" if right else "SOMETHING WENT WRONG")
+    return int(not right)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
