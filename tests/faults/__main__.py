@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
@@ -54,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
     sizes.add_argument("--long", action="store_const", const="long", dest="size", default="usual")
     sizes.add_argument("--small", action="store_const", const="small", dest="size")
     parser.add_argument("--seed", type=int, default=1, help="draws the same people and times again")
+    parser.add_argument("--jobs", type=int, help="how many at the same time: 3, or 1 if --long")
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
     options = parser.parse_args(argv)
     if unknown := {*options.names} - {name.split()[0] for name in names} - {*names}:
@@ -61,28 +63,33 @@ def main(argv: Sequence[str]) -> int:
     # Each fault would write lines about its outage.
     logging.getLogger("qrlogin").setLevel(logging.CRITICAL)
     began, absent, rows, right = time.monotonic(), dict[str, str](), list[dict[str, Any]](), True
-    for scenario in SCENARIOS:
-        wanted = {scenario.name, scenario.name.split()[0]} & {*options.names}
-        if options.names and not wanted:
+
+    def one(scenario: Scenario, store: str) -> Row | str:
+        start = time.monotonic()
+        row = play(scenario, store, options.size, options.seed)
+        what = row if isinstance(row, str) else f"{row.logins} logins, {row.faults} faults"
+        say(f"{scenario.name}, {store}: {what}, {time.monotonic() - start:.0f} s")
+        return row
+
+    pairs = [
+        (scenario, store)
+        for scenario in SCENARIOS
+        if not options.names or {scenario.name, scenario.name.split()[0]} & {*options.names}
+        for store in scenario.stores
+        if not options.store or store in options.store
+    ]
+    # Most of the time they wait: for a server that starts, or for a time-out.
+    jobs = options.jobs or (1 if options.size == "long" else 3)
+    with ThreadPoolExecutor(jobs) as threads:
+        played = [*threads.map(lambda pair: one(*pair), pairs)]
+    for (scenario, store), row in zip(pairs, played, strict=True):
+        if isinstance(row, str):
+            absent[f"{scenario.name}, {store}"] = row
             continue
-        for store in scenario.stores:
-            if options.store and store not in options.store:
-                continue
-            start = time.monotonic()
-            row = play(scenario, store, options.size, options.seed)
-            if isinstance(row, str):
-                absent[f"{scenario.name}, {store}"] = row
-                say(f"{scenario.name}, {store}: not here: {row}")
-                continue
-            right &= row.clean
-            rows.append({"scenario": scenario.name, **row.as_figures()})
-            wrong = ", ".join(f"{times} {name}" for name, times in row.wrong.items())
-            say(
-                f"{scenario.name}, {store}: {row.logins} logins, {row.faults} faults, "
-                f"{time.monotonic() - start:.0f} s{': ' + wrong if wrong else ''}"
-            )
-            for failure in row.failures if wrong else ():
-                print(f"    {failure}")
+        right &= row.clean
+        rows.append({"scenario": scenario.name, **row.as_figures()})
+        for failure in () if row.clean else row.failures:
+            print(f"{scenario.name}, {store}: {failure}")
     figures = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": description(),

@@ -244,8 +244,8 @@ class Crowd:
     # One login
 
     def _login(self, draw: Random) -> None:
-        people = (f"p{draw.getrandbits(40):x}", f"q{draw.getrandbits(40):x}")
-        people = people if draw.random() < 0.1 else people[:1]
+        both = (f"p{draw.getrandbits(40):x}", f"q{draw.getrandbits(40):x}")
+        people = both if draw.random() < 0.1 else both[:1]
         (end,) = draw.choices([*ENDS], [*ENDS.values()])
         at_desk, on_phone = draw.sample(self.shells, 2)
         login_id = ""

@@ -71,8 +71,9 @@ def _link(state: str) -> None:
 
 
 def main(store: str, logins: str, faults: str, seconds: str, longest: str, seed: str) -> None:
+    from tests.faults.crowd import Outages
     from tests.faults.nemesis import Nemesis
-    from tests.faults.scenarios import STORES, Outages, Size, address_of, play
+    from tests.faults.scenarios import STORES, Size, address_of, play
 
     logging.disable(logging.CRITICAL)
     _link("up")

@@ -565,7 +565,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         "each of these strikes 2 % of all requests: " + ", ".join(VERBS),
         struck_by_verbs,
         (*WITH_NAIVE, *SQL),
-        Size(20, 10, longest=0.2),
+        Size(8, 5, longest=0.2),
         Size(120, 80, longest=0.5),
         Size(5000, 5000, seconds=400, longest=2),
     ),

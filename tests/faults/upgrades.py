@@ -50,7 +50,7 @@ class Node:
 
 
 def rotates(crowd: Crowd, nodes: list[Node]) -> Strike:
-    """Replaces the key, as docs/deploy.md says: first every process can verify the new one, then
+    """Replaces the key, as docs/concepts.md says: first every process can verify the new one, then
     every process signs with it, and once no login with the old one is left, that is removed.
     """
     keys: list[Any] = [KEY]

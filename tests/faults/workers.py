@@ -112,7 +112,7 @@ def play_over_http(
     :param seconds: after which it ends with what it has done.
     """
     example, command, how = SERVERS[which]
-    env = {"QRLOGIN_STORE": url, "GUNICORN_CMD_ARGS": "", "UVICORN_PORT": ""}
+    env: dict[str, Any] = {"QRLOGIN_STORE": url, "GUNICORN_CMD_ARGS": "", "UVICORN_PORT": ""}
 
     with Unlimited(example, start=command, **env) as server:
         server.await_two()
@@ -216,7 +216,8 @@ class _People:
                 raise _Again
             return answer
 
-        return self._sent(once)
+        answer: httpx2.Response = self._sent(once)
+        return answer
 
     def _sent(self, call: Callable[[], Any]) -> Any:
         began = monotonic()
