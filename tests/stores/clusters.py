@@ -24,9 +24,11 @@ def cluster(*folders: str) -> Iterator[Sequence[RedisServer]]:
     :param folders: where each keeps what it has answered, so that it can be killed and started
         again; none: it keeps nothing.
     """
-    kept = [("--dir", folder, "--appendonly", "yes") for folder in folders] or [()] * 3
+    kept = [("--dir", folder, "--appendonly", "yes") for folder in folders]
     with ExitStack() as stack:
-        nodes = [stack.enter_context(_Node(redis_binary(), *options)) for options in kept]
+        nodes = [
+            stack.enter_context(_Node(redis_binary(), *options)) for options in kept or ((), (), ())
+        ]
         clients = [
             stack.enter_context(redis.Redis(port=node.port, decode_responses=True))
             for node in nodes

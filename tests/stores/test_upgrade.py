@@ -23,6 +23,7 @@ import redis
 from qrlogin import (
     STANDARD,
     AlreadyRedeemed,
+    LoginError,
     QRLogin,
     TooManyBegins,
     TooManyGuesses,
@@ -30,12 +31,14 @@ from qrlogin import (
     UnknownLogin,
 )
 from qrlogin.limits import Limits
+from qrlogin.reply_checks import RECORD_FORMAT
 from qrlogin.step import Command, Reply, Verdict
 from qrlogin.stores import RedisStore
 from qrlogin.stores.redis_calls import RedisCalls, as_text
 from qrlogin.stores.sql import SQLStore
 from qrlogin.table import State
 from tests.application import KEY, URI
+from tests.stores import record_table
 
 SCRIPT: Final = Path(__file__).with_name("step_of_hashes.lua").read_text("utf-8")
 #: What is taken comes back after a minute.
@@ -295,3 +298,74 @@ def test_no_poll_of_a_device_changes_a_record_in_another_format(two: Two) -> Non
             two.ours.redeem(begun.device_code)
         assert two.kept(begun.login_id) == before
         two.as_theirs(lambda: two.theirs.scan(begun.scan_code, subject="alice", shown_as="A"))
+
+
+# What releases have written
+
+_INSERT: Final = "INSERT INTO qrlogin_logins (login_id, record, garbage_at) VALUES (?, ?, ?)"
+
+
+def test_there_are_records_of_every_format_that_a_release_had() -> None:
+    """The first is that of this version. Later ones are added, and none is written again."""
+    assert RECORD_FORMAT in record_table.kept()
+
+
+@pytest.mark.parametrize(
+    "release",
+    [pytest.param(each, id=f"format {name}") for name, each in record_table.kept().items()],
+)
+@pytest.mark.parametrize("place", ["Redis", "SQLite"])
+def test_a_login_that_a_release_wrote_goes_on_or_stays_as_it_is(
+    release: list[dict[str, Any]], place: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    prefix, path = f"{uuid.uuid4().hex}:", tmp_path / "logins.db"
+    store: Any
+    if place == "Redis":
+        url = request.getfixturevalue("redis_url")
+        store, kept = (
+            RedisStore.from_url(url, prefix=prefix, now=lambda: record_table.NOW),
+            _in_redis(url, prefix),
+        )
+    else:
+        store, kept = SQLStore(f"sqlite:///{path}", now=lambda: record_table.NOW), _in_file(path)
+    with QRLogin(store, secret_keys=[KEY], verification_uri=URI) as qr:
+        qr.begin()  # makes the table
+        for login in release:
+            if place == "Redis":
+                client, calls = redis.Redis.from_url(url), RedisCalls(prefix, None)
+                key = f"{calls.channel(login['login_id'])}:{login['login_id']}"
+                client.set(key, json.dumps(login["record"], ensure_ascii=False))
+            else:
+                with sqlite3.connect(path) as connection:
+                    row = (login["login_id"], json.dumps(login["record"]), None)
+                    connection.execute(_INSERT, row)
+            if login["record"]["v"] == RECORD_FORMAT:
+                _go_on(qr, login)
+                continue
+            before = kept(login["login_id"])
+            with pytest.raises(Unavailable):
+                _go_on(qr, login)
+            with pytest.raises(Unavailable):
+                qr.cancel(login["device_code"])
+            assert kept(login["login_id"]) == before
+
+
+def _go_on(qr: QRLogin, login: dict[str, Any]) -> None:
+    """Play the rest of a login that is in this state."""
+    state, device_code, op = login["state"], login["device_code"], record_table.OP
+    seen = qr.status(device_code)
+    assert seen.state == state
+    if state in ("denied", "cancelled"):
+        with pytest.raises(LoginError):
+            qr.redeem(device_code, acknowledged="x" * 43)
+        return
+    if state == "pending":
+        scanned = qr.scan(login["scan_code"], subject="alice", shown_as="A•••e")
+        assert scanned.context["browser"] == "Firefox ✓"
+    qr.confirm(login["scan_code"], subject="alice", name="alice@example.com")
+    seen = qr.status(device_code)
+    assert seen.scanned_by is not None
+    assert not login["tag"] or seen.scanned_by.tag == login["tag"]
+    redeemed = qr.redeem(device_code, acknowledged=seen.scanned_by.tag, op=op)
+    assert (redeemed.subject, redeemed.name) == ("alice", "alice@example.com")
+    assert redeemed.replayed == (state == "redeemed")
