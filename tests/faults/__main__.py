@@ -7,21 +7,32 @@ It fails if something went wrong that must not.
 
 import argparse
 import logging
+import platform
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from benchmarks.machine import description, say
 from tests.faults import report
 from tests.faults.rows import NotHere, Row
 from tests.faults.scenarios import SCENARIOS, STORES, Scenario
 from tests.servers import postgres_binary, redis_binary
+
+
+def machine() -> str:
+    """What the run was measured on."""
+    if sys.platform != "linux":
+        return platform.platform()
+    from benchmarks.machine import description
+
+    return description()
 
 
 def versions() -> dict[str, str]:
@@ -68,7 +79,11 @@ def main(argv: Sequence[str]) -> int:
         start = time.monotonic()
         row = play(scenario, store, options.size, options.seed)
         what = row if isinstance(row, str) else f"{row.logins} logins, {row.faults} faults"
-        say(f"{scenario.name}, {store}: {what}, {time.monotonic() - start:.0f} s")
+        took = time.monotonic() - start
+        print(
+            f"{time.strftime('%H:%M:%S')} {scenario.name}, {store}: {what}, {took:.0f} s",
+            flush=True,
+        )
         return row
 
     pairs = [
@@ -80,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
     ]
     # Most of the time they wait: for a server that starts, or for a time-out.
     jobs = options.jobs or (1 if options.size == "long" else 3)
-    with ThreadPoolExecutor(jobs) as threads:
+    with ThreadPoolExecutor(jobs) as threads:  # each row stops its own servers
         played = [*threads.map(lambda pair: one(*pair), pairs)]
     for (scenario, store), row in zip(pairs, played, strict=True):
         if isinstance(row, str):
@@ -92,7 +107,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"{scenario.name}, {store}: {failure}")
     figures = {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": description(),
+        "machine": machine(),
         "versions": versions(),
         "arguments": {"usual": "", "long": " ARGS=--long", "small": " ARGS=--small"}[options.size],
         "seed": options.seed,
@@ -107,5 +122,11 @@ def main(argv: Sequence[str]) -> int:
     return int(not right)
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    """On SIGTERM: end what runs now, with its servers, and begin nothing more."""
+    raise SystemExit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     sys.exit(main(sys.argv[1:]))

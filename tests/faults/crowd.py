@@ -307,12 +307,14 @@ class Crowd:
         elif played.end in ("left", "cancelled"):
             wanted = (*ENDED, State.SCANNED)
         while True:
+            asked = monotonic()
             seen = self._wait(shell, played.begun, known, draw)
             if seen.state is not state:
                 changed = played.answered.get(seen.state, monotonic())
                 self.row.recovered(self._outages.since(changed, monotonic()))
             known, state = seen.version, seen.state
-            if state in wanted:
+            # A denial was answered before this was asked: whatever it shows, it is over.
+            if state in wanted or asked > played.answered.get(State.DENIED, inf):
                 return seen
             for phone in phones:
                 if phone.done():

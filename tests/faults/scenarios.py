@@ -159,7 +159,7 @@ def play(
         attack or contextlib.nullcontext(),
     ):
         crowd.play(is_enough)
-    row.faults = attacks()
+    row.faults = row.faults or attacks()
     return row
 
 
@@ -237,6 +237,17 @@ def deaf(store: Store, size: Size, seed: int) -> Row:
     with address_of(store) as url:
         attack = Nemesis(nemesis.kills_clients(url, "pubsub"), (0.1, 0.1), seed)
         return play(row, store, size, url, attack)
+
+
+def never_subscribed(store: Store, size: Size, seed: int) -> Row:
+    """The user of the store may not subscribe, so each waiting login is read again on a timer."""
+    row = Row("D9 silence", store.name, seed)
+    with address_of(store) as url:
+        rights = ("on", "nopass", "~*", "&*", "+@all", "-subscribe")
+        nemesis.commands(url, "ACL", "SETUSER", "deaf", *rights)(Random())
+        row.faults = 1
+        as_deaf = url.replace("://", "://deaf:any@")
+        return play(row, store, size, url, make=lambda: store.make(as_deaf, reread=1.0))
 
 
 def flushed(store: Store, size: Size, seed: int) -> Row:
@@ -539,7 +550,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         workers_end,
         tuple(workers.SERVERS),
         Size(4, 1),
-        Size(30, 3),
+        Size(30, 2),
         Size(500, 100, seconds=400),
     ),
     Scenario(
@@ -566,7 +577,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         struck_by_verbs,
         (*WITH_NAIVE, *SQL),
         Size(8, 5, longest=0.2),
-        Size(120, 80, longest=0.5),
+        Size(60, 40, longest=0.5),
         Size(5000, 5000, seconds=400, longest=2),
     ),
     Scenario(
@@ -577,6 +588,15 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         Size(20, 3),
         Size(200, 20),
         Size(5000, 500, seconds=300),
+    ),
+    Scenario(
+        "D9 silence",
+        "no notification ever arrives, and each waiting login is read again every second",
+        never_subscribed,
+        REDIS,
+        Size(10),
+        Size(60),
+        Size(1000, seconds=300),
     ),
     Scenario(
         "D10",

@@ -5,6 +5,7 @@
 
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from copy import deepcopy
 
@@ -13,8 +14,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from qrlogin.clock import now_ms
+from qrlogin.step import Command, Record, Reply, step
+from qrlogin.stores.listeners import Listeners, LocalListener
 from tests.faults import __main__ as command
-from tests.faults import report
+from tests.faults import crowd, report
 from tests.faults.proxy import VERBS, VerbProxy
 from tests.faults.rows import WRONGS, Row, percentile
 from tests.faults.scenarios import ELSEWHERE, REDIS, SCENARIOS, STORES
@@ -59,6 +63,66 @@ def test_the_tutorials_store_is_caught_by_the_same_crowd() -> None:
     row = small("D1", "the tutorial's")
     assert row.doubles > 0
     assert row.impossible > 0
+
+
+class BadStore:
+    """A store in memory that is right but for one fault.
+
+    :param forgets: the row whose changes it answers and does not keep.
+    :param raises: the row at which it raises an error that is not qrlogin's.
+    """
+
+    def __init__(self, *, forgets: str = "", raises: str = "") -> None:
+        self._forgets, self._raises = forgets, raises
+        self._records = dict[str, Record]()
+        self._lock, self._listeners = threading.Lock(), Listeners()
+
+    def apply(self, command: Command) -> Reply:
+        if command.row.name == self._raises:
+            raise KeyError("as a tutorial's would")
+        with self._lock:
+            outcome = step(self._records.get(command.login_id, {}), command, now_ms())
+            if command.row.name != self._forgets:
+                self._records[command.login_id] = outcome.reply.record
+        self._listeners.notify(command.login_id)
+        return outcome.reply
+
+    def listen(self, login_id: str) -> LocalListener:
+        return self._listeners.listen(login_id)
+
+    def close(self) -> None:
+        self._listeners.close()
+
+
+@for_each_row(
+    "fault, counted",
+    [
+        ({}, set()),
+        ({"forgets": "confirm"}, {"impossible", "stuck"}),
+        ({"forgets": "deny"}, {"impossible", "undone"}),
+        ({"forgets": "redeem"}, {"impossible", "doubles"}),
+        ({"raises": "redeem"}, {"untyped", "stuck"}),
+    ],
+)
+def test_the_crowd_notices_what_is_wrong_with_a_store(
+    fault: dict[str, str], counted: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowd, "HOLD", 0.05)
+    monkeypatch.setattr(crowd, "ENDS", {"approved": 5, "denied after yes": 5})
+    row, store = Row("D1", "a store", SEED), BadStore(**fault)
+    patience = 0.2 if fault else crowd.PATIENCE
+    with crowd.Crowd(row, lambda: store, patience=patience) as people:
+        people.play(lambda: row.logins >= 10)
+    assert counted <= row.wrong.keys(), row.failures
+    assert not row.wrong or fault
+
+
+def test_a_call_that_takes_longer_than_its_budget_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "BUDGET", 0.0)
+    row, store = Row("D1", "a store"), BadStore()
+    with crowd.Crowd(row, lambda: store) as people:
+        people.play(lambda: row.logins >= 1)
+    assert row.wrong.keys() == {"late"}
 
 
 # The verbs of the proxy
