@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -51,6 +52,11 @@ def play(scenario: Scenario, store: str, size: str, seed: int) -> Row | str:
         return scenario.play(STORES[store], getattr(scenario, size), seed)
     except (NotHere, pytest.skip.Exception) as reason:
         return str(reason)
+    except Exception as error:  # the others go on
+        traceback.print_exc()
+        row = Row(scenario.name, store, seed)
+        row.add("untyped", f"the scenario itself failed: {type(error).__name__}: {error}")
+        return row
 
 
 def main(argv: Sequence[str]) -> int:

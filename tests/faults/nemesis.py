@@ -9,7 +9,6 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from random import Random
 from signal import SIGCONT, SIGSTOP
 from time import sleep
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 import redis
 
+from qrlogin.clock import now_ms
 from tests.faults.crowd import Outages
 from tests.servers import PostgresServer, RedisServer, redis_binary
 
@@ -203,17 +203,14 @@ def fills(url: str, policy: str) -> Strike:
     return strike
 
 
-@dataclass
 class SteppingClock:
     """The server's clock, which is set forward and back while logins are under way."""
 
-    offset: int = 0
-    _lock: Any = None
+    def __init__(self) -> None:
+        self._offset = 0
 
     def __call__(self) -> int:
-        from qrlogin.clock import now_ms
-
-        return now_ms() + self.offset
+        return now_ms() + self._offset
 
     def strike(self, draw: Random) -> None:
-        self.offset = draw.choice((-10_000, -5_000, 0, 5_000, 10_000))
+        self._offset = draw.choice((-10_000, -5_000, 0, 5_000, 10_000))

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import redis
@@ -223,6 +224,21 @@ def test_a_percentile_is_a_value_of_the_run(
 
 
 # The command
+
+
+def test_a_scenario_that_fails_itself_does_not_end_the_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Row:
+        raise RuntimeError("the server does not answer")
+
+    broken = replace(BY_NAME["D1"], play=fail, stores=("Redis", "SQLite"))
+    monkeypatch.setattr(command, "SCENARIOS", (broken,))
+    assert command.main(["--small"]) == 1
+    printed = capsys.readouterr().out
+    for store in broken.stores:
+        why = "the scenario itself failed: RuntimeError: the server does not answer"
+        assert f"D1, {store}: untyped: {why}" in printed
 
 
 def test_the_command_plays_the_faults_that_are_named(

@@ -168,7 +168,8 @@ class _People:
             ends = monotonic() + PATIENCE
             while state["state"] in ("pending", "scanned") and monotonic() < ends:
                 path = f"{desk.login_id}?after={desk.version}&wait={HOLD}"
-                answer = self._asked(lambda: desk.visitor.get(path))  # noqa: B023
+                # Not counted: a poll that is sent again may be held again.
+                answer = self._asked(lambda: desk.visitor.get(path), counts=False)  # noqa: B023
                 state = answer.json()
                 if answer.status_code != 200:
                     self._row.add("lost", f"a poll: {answer.status_code} {answer.text[:80]}")
@@ -204,8 +205,14 @@ class _People:
                 self._row.add("wrong_user", f"the page of {who} is logged in as another")
         copies[1].http.close()
 
-    def _asked(self, send: Callable[[], httpx2.Response]) -> httpx2.Response:
-        """The answer, of whichever worker: it is asked again while it is unavailable."""
+    def _asked(
+        self, send: Callable[[], httpx2.Response], *, counts: bool = True
+    ) -> httpx2.Response:
+        """The answer, of whichever worker: it is asked again while it is unavailable.
+
+        :param send: sends the request.
+        :param counts: whether the time until it is answered counts as recovery.
+        """
 
         def once() -> httpx2.Response:
             answer = send()
@@ -216,10 +223,10 @@ class _People:
                 raise _Again
             return answer
 
-        answer: httpx2.Response = self._sent(once)
+        answer: httpx2.Response = self._sent(once, counts=counts)
         return answer
 
-    def _sent(self, call: Callable[[], Any]) -> Any:
+    def _sent(self, call: Callable[[], Any], *, counts: bool = True) -> Any:
         began = monotonic()
         failed = 0.0
         while True:
@@ -232,7 +239,7 @@ class _People:
                     raise
                 threading.Event().wait(0.05)
                 continue
-            if failed:
+            if failed and counts:
                 self._row.recovered(monotonic() - failed)
             return found
 
