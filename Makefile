@@ -21,6 +21,8 @@ attack: ready-test ## the attackers at full size, a table of what they got (ARGS
 	@PYTHONPATH=tools .venv/bin/python -m tests.attackers $(ARGS)
 soak: ready-test ## 100 000 logins in each store and endpoint, and what grew (ARGS="memory --logins 5000")
 	@PYTHONPATH=tools .venv/bin/python -m tests.faults.soak $(ARGS)
+faults: ready-test ## logins while servers, networks and processes fail, and a table (ARGS="D8 D2 --seed 7" or --long)
+	@PYTHONPATH=.:tools .venv/bin/python -m tests.faults $(ARGS)
 mutants: ready-test ## change the code in one place at a time, and see whether its tests fail (ARGS="--sample 50")
 	@PYTHONPATH=tools .venv/bin/python tools/mutants.py $(ARGS)
 bench: ready-test ## ours, the tutorial and the peers side by side: docs/performance.md (ARGS=quick for 2 min)
@@ -50,4 +52,4 @@ ready-demo:
 	@$(PYTHON) tools/bootstrap.py demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test matrix attack soak mutants bench docs lint types elements build constraints ready ready-test ready-matrix ready-demo
+.PHONY: help demo check test matrix attack faults soak mutants bench docs lint types elements build constraints ready ready-test ready-matrix ready-demo

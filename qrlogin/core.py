@@ -879,6 +879,8 @@ def _command(
     beginner: str | None = None,
 ) -> Command:
     """Apply a row to one login. `seconds` are durations by field; `ttl` is in seconds."""
+    if "v" in TABLE[row].guards:
+        values = {"v": RECORD_FORMAT, **values}
     durations = {name: value * 1000 for name, value in (seconds or {}).items()}
     ttl_ms = None if ttl is None else ttl * 1000
     return Command(login_id, TABLE[row], mark, values, durations, deadline_ms, ttl_ms, beginner)

@@ -31,6 +31,9 @@ Time to scan, time to decide and time to redeem are three windows, and each has 
 own: begin writes `scan_by`, a scan writes `decide_by`, an approval writes `redeem_by`. How long the
 last two are is in the record, so a login keeps the windows that it was begun with.
 
+`v` is the format of the record. A process that knows another format changes nothing: each row that
+changes a login has `v` as a guard.
+
 `only_for` is set in logins that only one account can scan. `needs` is set in logins whose user
 types on the phone the digits that the browser shows. The core compares them: if they are right, it
 sends `confirm` with the same text as `needs` and `met`, and if they are wrong, it sends `miss`.
@@ -167,7 +170,7 @@ _ROWS = (
         "scan",  # the core verifies the code; the code's own deadline is in the command
         sources=_from(State.PENDING),
         to=State.SCANNED,
-        guards=("only_for",),
+        guards=("v", "only_for"),
         repeats=(State.SCANNED, State.CONFIRMED, State.REDEEMED),
         repeats_if=("claim",),
         writes=("claim", "shown_as", "scanner_seal"),
@@ -179,6 +182,7 @@ _ROWS = (
         sources=_from(State.SCANNED),
         to=State.PENDING,
         proves=("claim",),
+        guards=("v",),
         repeats=(State.PENDING,),
     ),
     Row(
@@ -186,7 +190,7 @@ _ROWS = (
         sources=_from(State.SCANNED),
         to=State.CONFIRMED,
         proves=("claim",),
-        guards=("needs",),
+        guards=("v", "needs"),
         repeats=(State.CONFIRMED, State.REDEEMED),
         writes=("subject", "name", "met", "facts", "approval"),
         instants=("confirmed_at",),
@@ -196,6 +200,7 @@ _ROWS = (
         "miss",  # confirm with wrong digits; the same wrong digits again are no other try
         sources=_from(State.SCANNED),
         proves=("claim",),
+        guards=("v",),
         repeats=(State.SCANNED, State.DENIED),
         repeats_if=("missed",),
         writes=("missed",),
@@ -212,6 +217,7 @@ _ROWS = (
         sources=_from(State.SCANNED, State.CONFIRMED),
         to=State.DENIED,
         proves=("claim",),
+        guards=("v",),
         repeats=(State.DENIED,),
     ),
     Row(
@@ -219,6 +225,7 @@ _ROWS = (
         sources=_from(State.PENDING, State.SCANNED, State.CONFIRMED),
         to=State.CANCELLED,
         proves=("device_digest",),
+        guards=("v",),
         repeats=(State.CANCELLED,),
     ),
     Row(
@@ -226,6 +233,7 @@ _ROWS = (
         sources=_from(State.CONFIRMED),
         to=State.REDEEMED,
         proves=("device_digest", "approval"),
+        guards=("v",),
         repeats=(State.REDEEMED,),
         repeats_if=("redeem_mark",),
         repeats_until="replay_by",
@@ -237,6 +245,7 @@ _ROWS = (
         sources=_from(State.CONFIRMED),
         to=State.REDEEMED,
         proves=("device_digest",),
+        guards=("v",),
         repeats=(State.REDEEMED,),
         repeats_if=("redeem_mark",),
         repeats_until="replay_by",

@@ -293,7 +293,9 @@ def _product(row: Row) -> Iterator[Case]:
             *(row.repeats_if if repeats else ()),
             *(row.guards if dies_at is not None else ()),
         } - {"mark"}
-        pairs = [_PAIRS if name in matters else _MET for name in asked]
+        pairs: list[Iterable[str]] = [_PAIRS if name in matters else _MET for name in asked]
+        if "v" in row.guards:  # of most rows, and compared as every other guard is
+            pairs[asked.index("v")] = ("right", "wrong")
         at_once = (
             2 if row in TABLE.values() else 1
         )  # faults at once; three would prove no more than two

@@ -113,6 +113,8 @@ def look(it: Asked) -> Outcome:
 
 
 def scan(it: Asked) -> Outcome:
+    if look(it) is not REPEATED and it.violates("v"):
+        return FORBIDDEN
     if look(it).verdict != "applied":
         return look(it)
     writes = it.texts("claim", "shown_as", "scanner_seal") | it.times("scanned_at")
@@ -130,6 +132,8 @@ def release(it: Asked) -> Outcome:
         return FORBIDDEN
     if it.state == "pending":
         return REPEATED
+    if it.violates("v"):
+        return FORBIDDEN
     if it.state != "scanned":
         return REFUSED
     return EXPIRED if it.too_late("decide_by") else Outcome("applied", {}, "pending")
@@ -140,7 +144,7 @@ def confirm(it: Asked) -> Outcome:
         return FORBIDDEN
     if it.state in ("confirmed", "redeemed"):
         return REPEATED
-    if it.violates("needs"):
+    if it.violates("v") or it.violates("needs"):
         return FORBIDDEN
     if it.state != "scanned":
         return REFUSED
@@ -156,6 +160,8 @@ def miss(it: Asked) -> Outcome:
         return FORBIDDEN
     if it.state in ("scanned", "denied") and it.proves("missed"):
         return REPEATED
+    if it.violates("v"):
+        return FORBIDDEN
     if it.state != "scanned":
         return REFUSED
     if it.too_late("decide_by"):
@@ -169,6 +175,8 @@ def deny(it: Asked) -> Outcome:
         return FORBIDDEN
     if it.state == "denied":
         return REPEATED
+    if it.violates("v"):
+        return FORBIDDEN
     if it.state not in ("scanned", "confirmed"):
         return REFUSED
     return EXPIRED if it.too_late(_DEADLINES[it.state]) else Outcome("applied", {}, "denied")
@@ -179,6 +187,8 @@ def cancel(it: Asked) -> Outcome:
         return FORBIDDEN
     if it.state == "cancelled":
         return REPEATED
+    if it.violates("v"):
+        return FORBIDDEN
     if it.state not in ("pending", "scanned", "confirmed"):
         return REFUSED
     return EXPIRED if it.too_late(_DEADLINES[it.state]) else Outcome("applied", {}, "cancelled")
@@ -191,6 +201,8 @@ def redeem(it: Asked) -> Outcome:
 def _collected(it: Asked) -> Outcome:
     if it.state == "redeemed" and it.proves("redeem_mark") and not it.late("replay_by"):
         return REPEATED
+    if it.violates("v"):
+        return FORBIDDEN
     if it.state != "confirmed":
         return REFUSED
     if it.too_late("redeem_by"):

@@ -251,7 +251,7 @@ def test_the_flag_decides_which_row_redeems() -> None:
         command = app.qr.core.redeem(app.device(begun), acknowledged="x" * 43, op=OP).command
         assert command.row is TABLE[row]
         assert command.deadline_ms == app.clock.ms + TO_END * 1000, "the signed end travels with it"
-        assert set(command.values) == {*command.row.proves, "redeem_mark"}
+        assert set(command.values) == {*command.row.proves, "redeem_mark", "v"}
         pace = {} if asks else {"pace": 5000, "pace_step": 5000, "pace_slack": 1000}
         assert command.durations == {"replay_by": 30_000, **pace}
 

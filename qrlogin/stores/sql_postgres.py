@@ -28,6 +28,8 @@ _TICK_SECONDS: Final = 0.25
 _NEVER: Final = float("inf")
 #: Seconds for a connection that no call waits for.
 _CONNECT_SECONDS: Final = 10.0
+#: Seconds for the connection that listens: browsers wait for it. After them it is tried again.
+_LISTEN_SECONDS: Final = 2.0
 #: Seconds of silence after which the listening connection notifies itself. If that does not arrive
 #: within as many seconds, the connection is dead, or leads to a pooler that does not keep LISTEN.
 _SILENCE_SECONDS: Final = 1.0
@@ -188,8 +190,10 @@ class PostgresDatabase:
 
         :param is_closed: whether to end.
         """
-        connection = self._open(monotonic() + _CONNECT_SECONDS)
+        ends = monotonic() + _LISTEN_SECONDS
+        connection = self._open(ends)
         try:
+            connection.ends = ends
             connection.execute(f"LISTEN {TABLE_NAME}")
             yield None  # what was published before is lost
             silent_seconds, asked = 0.0, False

@@ -18,10 +18,17 @@ PATIENT_MS = 60_000
 
 
 @contextmanager
-def cluster() -> Iterator[Sequence[RedisServer]]:
-    """Three masters that share all slots."""
+def cluster(*folders: str) -> Iterator[Sequence[RedisServer]]:
+    """Three masters that share all slots.
+
+    :param folders: where each keeps what it has answered, so that it can be killed and started
+        again; none: it keeps nothing.
+    """
+    kept = [("--dir", folder, "--appendonly", "yes") for folder in folders]
     with ExitStack() as stack:
-        nodes = [stack.enter_context(_Node(redis_binary())) for _ in range(3)]
+        nodes = [
+            stack.enter_context(_Node(redis_binary(), *options)) for options in kept or ((), (), ())
+        ]
         clients = [
             stack.enter_context(redis.Redis(port=node.port, decode_responses=True))
             for node in nodes
@@ -50,7 +57,8 @@ class _Node(RedisServer):
     bus = 0  # the port for the other nodes; the default, its port + 10 000, may not exist
 
     def _command(self, port: int, folder: str) -> list[str]:
-        self.bus = free_port()  # new at each attempt to start, because another process may take it
+        if not self.port:  # it has not started yet, and another process may take a port before it
+            self.bus = free_port()
         options = [
             "--cluster-enabled",
             "yes",

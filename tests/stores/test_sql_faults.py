@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -22,6 +23,7 @@ from qrlogin.stores.sql import AsyncSQLStore, SQLStore
 from qrlogin.stores.suite.colours import PATIENCE
 from tests.application import Clock
 from tests.servers import PostgresServer
+from tests.stores.fault_proxy import Proxy
 
 WITH: dict[str, Any] = {
     "secret_keys": [bytes(range(32))],
@@ -79,6 +81,23 @@ def test_a_wait_outlives_a_server_that_restarts(own_postgres: PostgresServer) ->
         other.scan(login.scan_code, **ALICE)
         waiting.join(PATIENCE)
         assert seen == [State.SCANNED]
+
+
+@pytest.mark.matrix
+def test_a_connection_that_cannot_listen_is_given_up_within_seconds(postgres_url: str) -> None:
+    """Nothing arrives on it, and browsers wait. A call would have given up by then, too."""
+    with Proxy(urlsplit(postgres_url).port or 0) as proxy:
+        address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
+        with QRLogin(SQLStore(address), **WITH) as qr:
+            device_code = qr.begin().device_code
+            qr.wait(device_code, timeout=0.5)  # begins to listen
+            proxy.mute, before = True, proxy.connected
+            give_up = monotonic() + 9  # it was ten seconds for the first of these two
+            while proxy.connected < before + 2:
+                assert monotonic() < give_up
+                threading.Event().wait(0.05)
+            proxy.mute = False
+            proxy.cut()
 
 
 @pytest.mark.parametrize("colour", ["blocks", "awaited"])
