@@ -25,6 +25,7 @@ THIRD_PARTY = {
         "qrlogin.stores.redis",
         "qrlogin.stores.redis_client",
         "qrlogin.doctor.stores",
+        "qrlogin.stores.redis_durable",
         "qrlogin.stores.redis_pipeline",
     ),
     "psycopg": ("qrlogin.stores.sql_postgres", "qrlogin.doctor.stores"),

@@ -25,10 +25,18 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, Respon
 
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Reply
+from qrlogin.stores.durability import (
+    NONE,
+    Durability,
+    Shortfall,
+    from_address,
+    releases,
+)
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_calls import RedisCalls, read_reply
 from qrlogin.stores.redis_client import LOST, check_client, describe, open_async_pool, open_pool
+from qrlogin.stores.redis_durable import ConfirmingPipeline, send_confirmed
 from qrlogin.stores.redis_pipeline import CommandPipeline
 from qrlogin.stores.redis_subscription import PIPELINED_BATCH, TICK_SECONDS, Subscription
 
@@ -48,6 +56,8 @@ class RedisStore:
         and braces.
     :param reread: seconds after which a waiting browser's login is read again while the
         subscription does not work. While it works, no login is read on a timer.
+    :param durability: how many copies must have an approval, a refusal or a redeem before it is
+        answered, such as `Durability.wait(replicas=1, ms=500)`.
     :param now: replaces the server's clock, in milliseconds since 1970: for tests.
     :raises Misconfigured: for an argument that cannot work.
     """
@@ -58,12 +68,14 @@ class RedisStore:
         *,
         prefix: str = "qrlogin:",
         reread: float = 30.0,
+        durability: Durability = NONE,
         now: Callable[[], int] | None = None,
     ) -> None:
-        check_client(client, blocks=True)
+        check_client(client, durability, blocks=True)
         self._client: Any = client  # redis-py has types for few of its methods
         self._own = False  # whether the client was made here
-        self._calls = RedisCalls(prefix, now)
+        self._calls = RedisCalls(prefix, now, durable=bool(durability))
+        self._durability = durability
         self._listeners = Listeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: threading.Thread | None = None
@@ -79,6 +91,7 @@ class RedisStore:
         reread: float = 30.0,
         timeout: float = 1.0,
         max_connections: int = 50,
+        durability: Durability = NONE,
         now: Callable[[], int] | None = None,
     ) -> Self:
         """A store with connections of its own.
@@ -94,11 +107,14 @@ class RedisStore:
             second heartbeat, in case a message was lost.
         :param timeout: seconds for each round trip, and for a free connection.
         :param max_connections: at least 2: one of them holds the subscription.
+        :param durability: as for the class. The URL may name it: `redis://…?durability=wait(1,500)`.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
         :raises Misconfigured: for an argument that cannot work.
         """
+        url, durability = from_address(url, durability)
         pool = open_pool(url, timeout, max_connections)
-        store = cls(Redis.from_pool(pool), prefix=prefix, reread=reread, now=now)
+        client = Redis.from_pool(pool)
+        store = cls(client, prefix=prefix, reread=reread, durability=durability, now=now)
         store._own = True
         return store
 
@@ -121,20 +137,25 @@ class RedisStore:
             if not self._closing.is_set():
                 raise
             raise self._outages.unavailable(error) from error
-        self._outages.answered(command)
-        return read_reply(raw)
+        return _released(command, raw, self._outages)
 
     def _evaluate(self, command: Command) -> object:
         script, arguments = self._calls.script(command), self._calls.arguments(command)
+        send = self._client.execute_command
+        if self._durability and command.row.durable:
+            send = self._send_confirmed
         try:
             try:
-                return self._client.execute_command("EVALSHA", script.sha, *arguments)
+                return send("EVALSHA", script.sha, *arguments)
             except NoScriptError:  # the server restarted, failed over or was flushed
-                return self._client.execute_command("EVAL", script.text, *arguments)
+                return send("EVAL", script.text, *arguments)
         except ResponseError as error:
             if not self._calls.must_do_without_flags(script, error):
                 raise
         return self._evaluate(command)
+
+    def _send_confirmed(self, *words: str | bytes | int) -> object:
+        return send_confirmed(self._client, self._durability, words)
 
     def listen(self, login_id: str) -> LocalListener:
         """As `Store.listen`. The first call starts the thread that subscribes."""
@@ -182,6 +203,7 @@ class AsyncRedisStore:
     :param client: a client of `redis.asyncio`.
     :param prefix: as for `RedisStore`.
     :param reread: as for `RedisStore`.
+    :param durability: as for `RedisStore`.
     :param now: as for `RedisStore`.
     """
 
@@ -191,16 +213,20 @@ class AsyncRedisStore:
         *,
         prefix: str = "qrlogin:",
         reread: float = 30.0,
+        durability: Durability = NONE,
         now: Callable[[], int] | None = None,
     ) -> None:
-        check_client(client, blocks=False)
+        check_client(client, durability, blocks=False)
         self._client: Any = client
         self._own = False  # whether the client was made here
-        self._calls = RedisCalls(prefix, now)
+        self._calls = RedisCalls(prefix, now, durable=bool(durability))
+        self._durability = durability
         self._listeners = AsyncListeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: asyncio.Task[None] | None = None
         self._pipeline = CommandPipeline(client, self._calls)
+        #: Apart, so that a read does not wait until other calls have their copies.
+        self._confirming = ConfirmingPipeline(client, self._calls, durability)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -212,6 +238,7 @@ class AsyncRedisStore:
         reread: float = 30.0,
         timeout: float = 1.0,
         max_connections: int = 50,
+        durability: Durability = NONE,
         now: Callable[[], int] | None = None,
     ) -> Self:
         """A store with connections of its own; all arguments as in `RedisStore.from_url`.
@@ -222,13 +249,17 @@ class AsyncRedisStore:
             subscription does not work.
         :param timeout: seconds for each round trip, and for a free connection.
         :param max_connections: at least 2.
+        :param durability: as for the class.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
         :raises Misconfigured: for an argument that cannot work.
         """
+        url, durability = from_address(url, durability)
         pool = open_async_pool(url, timeout, max_connections)
-        store = cls(AsyncRedis.from_pool(pool), prefix=prefix, reread=reread, now=now)
+        client = AsyncRedis.from_pool(pool)
+        store = cls(client, prefix=prefix, reread=reread, durability=durability, now=now)
         store._own = True
-        store._pipeline.own_client(pool.timeout or timeout)
+        for pipeline in (store._pipeline, store._confirming):
+            pipeline.own_client(pool.timeout or timeout)
         return store
 
     async def apply(self, command: Command) -> Reply:
@@ -236,11 +267,11 @@ class AsyncRedisStore:
         # The pipeline has tasks of its own, so redis-py never sees a caller cancelled: it would
         # have to drop the connection each time.
         self._check_loop()
-        raw = await self._pipeline.send(command)
-        if isinstance(raw, Exception):
+        is_confirmed = self._durability and command.row.durable
+        raw = await (self._confirming if is_confirmed else self._pipeline).send(command)
+        if isinstance(raw, Exception) and not isinstance(raw, Shortfall):
             raise self._failure(raw) from raw
-        self._outages.answered(command)
-        return read_reply(raw)
+        return _released(command, raw, self._outages)
 
     def _failure(self, error: Exception) -> Exception:
         if isinstance(error, OutOfMemoryError):
@@ -280,6 +311,7 @@ class AsyncRedisStore:
             await asyncio.wait({self._subscriber}, timeout=TICK_SECONDS)
         if self._own:
             await self._pipeline.drain()
+            await self._confirming.drain()
             await self._client.aclose()
 
     async def _subscribe(self) -> None:
@@ -291,7 +323,8 @@ class AsyncRedisStore:
                     received = 0
                     while True:
                         message = await pubsub.get_message(timeout=subscription.timeout)
-                        subscription.receive(message, running_calls=len(self._pipeline))
+                        running = len(self._pipeline) + len(self._confirming)
+                        subscription.receive(message, running_calls=running)
                         if subscription.needs_ping():
                             await pubsub.ping()
                         # redis-py returns messages that it has read already without a pause, and
@@ -305,6 +338,24 @@ class AsyncRedisStore:
                 await asyncio.sleep(subscription.pause_after(error))
             finally:
                 self._listeners.reliable = False  # also if this task was cancelled
+
+
+def _released(command: Command, raw: object, outages: OutageLog) -> Reply:
+    """The reply, if it may be released: a `Shortfall` raises `Unavailable`, unless no user relies
+    on that answer.
+    """
+    if not isinstance(raw, Shortfall):
+        outages.answered(command)
+        return read_reply(raw)
+    outages.works("calls")
+    reply = read_reply(raw.answer)
+    if not releases(command, reply):
+        return reply
+    missing = outages.failed("durable answers", raw)
+    raise Unavailable(
+        f"the store has the write, and too few copies: {missing}. The same call again finds out "
+        "whether they have it"
+    ) from raw
 
 
 def _full(outages: OutageLog, error: Exception) -> Unavailable:

@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from qrlogin.errors import Misconfigured
+from qrlogin.stores.durability import Durability, Shortfall
 from qrlogin.stores.outages import LOST_CONNECTION
 
 #: The errors after which the outcome of a call is unknown. The same call again finds out.
@@ -23,10 +24,12 @@ LOST: Final = (RedisConnectionError, RedisTimeoutError, OSError)
 Pool = TypeVar("Pool", BlockingConnectionPool, AsyncBlockingConnectionPool)
 
 
-def check_client(client: object, *, blocks: bool) -> None:
-    """Raises `Misconfigured` unless this is a client of redis-py, and blocks if it should.
+def check_client(client: object, durability: object, *, blocks: bool) -> None:
+    """Raises `Misconfigured` unless this is a client of redis-py that blocks if it should, and that
+    waits long enough for its durability.
 
     :param client: what the application passed.
+    :param durability: what must be confirmed before an answer.
     :param blocks: True for `RedisStore`, False for `AsyncRedisStore`.
     """
     execute = getattr(client, "execute_command", None)
@@ -41,10 +44,16 @@ def check_client(client: object, *, blocks: bool) -> None:
             if blocks
             else "this client blocks: give it to RedisStore"
         )
+    if not isinstance(durability, Durability):
+        raise Misconfigured("durability must be a Durability, such as Durability.wait(replicas=1)")
+    pool = getattr(client, "connection_pool", None)
+    durability.check_timeout(getattr(pool, "connection_kwargs", {}).get("socket_timeout"))
 
 
 def describe(error: Exception) -> tuple[str, str]:
     """What `OutageLog` may show of an error, and its kind."""
+    if isinstance(error, Shortfall):
+        return str(error), "Shortfall"
     shown = type(error).__name__
     if isinstance(error, ResponseError):
         # The first word is the server's own code, such as OOM, READONLY or NOPERM.

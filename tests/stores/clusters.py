@@ -63,6 +63,48 @@ class _Node(RedisServer):
 
 
 @contextmanager
+def replicated(binary: str, *options: str) -> Iterator[tuple[RedisServer, RedisServer]]:
+    """A master and its replica, which is online."""
+    with ExitStack() as stack:
+        delay = ("--repl-diskless-sync-delay", "0")
+        master = stack.enter_context(RedisServer(binary, *delay, *options))
+        where = ("--replicaof", LOOPBACK, str(master.port))
+        replica = stack.enter_context(RedisServer(binary, *where, *options))
+        wait_for_replicas(master)
+        yield master, replica
+
+
+def wait_for_replicas(master: RedisServer, count: int = 1) -> None:
+    """Returns when so many replicas of this master are online."""
+    with redis.Redis(port=master.port, decode_responses=True) as client:
+        _until(
+            lambda: (
+                [
+                    each["state"]
+                    for each in client.info("replication").values()
+                    if isinstance(each, dict)
+                ]
+                == ["online"] * count
+            )
+        )
+
+
+def cut_link(replica: RedisServer) -> None:
+    """The replica loses its master, and cannot come back: its password is wrong from now on."""
+    with redis.Redis(port=replica.port) as client:
+        client.config_set("masteruser", "nobody")
+        client.config_set("masterauth", "wrong")
+        client.execute_command("CLIENT", "KILL", "TYPE", "master")
+
+
+def mend_link(replica: RedisServer) -> None:
+    """The replica may come back to its master."""
+    with redis.Redis(port=replica.port) as client:
+        client.config_set("masteruser", "")
+        client.config_set("masterauth", "")
+
+
+@contextmanager
 def sentinels() -> Iterator[tuple[list[tuple[str, int]], RedisServer]]:
     """The addresses of three Sentinels, and the master that they call `logins`. They know each
     other and its replica.

@@ -17,6 +17,7 @@ KEPT = {
     Path(__file__).with_name("test_valkey.py"): ("cases", "waits"),
     Path(__file__).with_name("test_sql.py"): ("races", "waits"),
     Path(__file__).with_name("test_acl.py"): (),
+    Path(__file__).with_name("test_durability.py"): ("test_durability",),
 }
 
 
