@@ -44,6 +44,31 @@ def cluster() -> Iterator[Sequence[RedisServer]]:
         yield nodes
 
 
+@contextmanager
+def replica_of_node(master: RedisServer) -> Iterator[RedisServer]:
+    """A replica of one of the masters of a Cluster, which is online."""
+    with (
+        _Node(redis_binary()) as node,
+        redis.Redis(port=node.port, decode_responses=True) as client,
+    ):
+        assert isinstance(master, _Node)
+        client.execute_command("CLUSTER", "MEET", LOOPBACK, master.port, master.bus)
+        with redis.Redis(port=master.port, decode_responses=True) as other:
+            name = other.execute_command("CLUSTER", "MYID")
+        _until(lambda: name in str(client.execute_command("CLUSTER", "NODES")))
+        client.execute_command("CLUSTER", "REPLICATE", name)
+        wait_for_replicas(master)
+        yield node
+
+
+def promote_in_cluster(replica: RedisServer) -> None:
+    """Let a replica and its master change places. Returns when the replica is the master."""
+    with redis.Redis(port=replica.port, decode_responses=True) as client:
+        client.execute_command("CLUSTER", "FAILOVER")
+        _until(lambda: client.info("replication")["role"] == "master")
+    wait_for_replicas(replica)
+
+
 class _Node(RedisServer):
     """A master that the others do not declare dead while it is paused."""
 

@@ -10,18 +10,21 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+from redis.crc import key_slot
 
 from qrlogin import AlreadyRedeemed, Misconfigured, NotYours, Unavailable, WrongState
 from qrlogin.clock import monotonic
 from qrlogin.operation import Operation
 from qrlogin.stores import AsyncRedisStore, Durability, RedisStore, open_store
+from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.stores.suite import AsyncStoreSuite, StoreSuite
-from qrlogin.stores.suite.colours import PATIENCE
-from qrlogin.stores.suite.world import World
+from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
+from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE
-from tests.servers import RedisServer, redis_binary, valkey_binary
-from tests.stores.clusters import replicated
+from tests.servers import LOOPBACK, RedisServer, redis_binary, valkey_binary
+from tests.stores.clusters import cluster, promote_in_cluster, replica_of_node, replicated
 from tests.stores.redis_world import Stores, both_colours, outage_levels, world_at
+from tests.stores.test_cluster import ClosingItsClient
 from tests.tables import for_each_row
 
 SOON = Durability.wait(1, 100)
@@ -177,6 +180,48 @@ def test_a_write_is_on_disk_before_it_is_answered_or_the_error_says_what_is_miss
                     login.walk("confirm")
             else:
                 login.walk("confirm", "redeem")
+
+
+@pytest.mark.matrix
+@both_colours
+def test_in_a_cluster_the_node_of_the_login_waits_for_its_own_replicas(stores: Stores) -> None:
+    """Of three masters only the first has a replica. Then the two change places, which the client
+    learns from the answer to the call.
+    """
+    with cluster() as nodes, replica_of_node(nodes[0]) as replica:
+        with redis.Redis(port=nodes[0].port) as first:
+            (start, end, *_), *_ = (
+                slots
+                for slots in first.execute_command("CLUSTER", "SLOTS")
+                if slots[2][1] == nodes[0].port
+            )
+        if issubclass(stores, AsyncRedisStore):
+            world = World(
+                Awaited(),
+                lambda _: ClosingItsClient(
+                    redis.asyncio.RedisCluster(LOOPBACK, nodes[1].port), durability=SOON
+                ),
+                shared=False,
+            )
+        else:
+            client = redis.RedisCluster(LOOPBACK, nodes[1].port)
+            world = World(Blocking(), lambda _: RedisStore(client, durability=SOON), shared=False)
+        try:
+            calls, logins = RedisCalls("qrlogin:", None), dict[bool, Login]()
+            while len(logins) < 2:
+                login = world.begin()
+                key = str(calls.arguments(login.status().command)[1])
+                logins[start <= key_slot(key.encode()) <= end] = login
+            for login in logins.values():
+                login.walk("scan")
+            with pytest.raises(Unavailable, match="0 of 1 replicas"):
+                logins[False].walk("confirm")
+            insist(world.run, logins[True].call("confirm"))
+            redeem = logins[True].call("redeem")
+            promote_in_cluster(replica)
+            assert insist(world.run, redeem).subject == "alice"
+        finally:
+            world.close()
 
 
 @for_each_row(
