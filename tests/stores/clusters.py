@@ -57,7 +57,7 @@ def replica_of_node(master: RedisServer) -> Iterator[RedisServer]:
             name = other.execute_command("CLUSTER", "MYID")
         _until(lambda: name in str(client.execute_command("CLUSTER", "NODES")))
         client.execute_command("CLUSTER", "REPLICATE", name)
-        wait_for_replicas(master)
+        wait_for_replicas(master.port)
         yield node
 
 
@@ -66,7 +66,7 @@ def promote_in_cluster(replica: RedisServer) -> None:
     with redis.Redis(port=replica.port, decode_responses=True) as client:
         client.execute_command("CLUSTER", "FAILOVER")
         _until(lambda: client.info("replication")["role"] == "master")
-    wait_for_replicas(replica)
+    wait_for_replicas(replica.port)
 
 
 class _Node(RedisServer):
@@ -95,13 +95,13 @@ def replicated(binary: str, *options: str) -> Iterator[tuple[RedisServer, RedisS
         master = stack.enter_context(RedisServer(binary, *delay, *options))
         where = ("--replicaof", LOOPBACK, str(master.port))
         replica = stack.enter_context(RedisServer(binary, *where, *options))
-        wait_for_replicas(master)
+        wait_for_replicas(master.port)
         yield master, replica
 
 
-def wait_for_replicas(master: RedisServer, count: int = 1) -> None:
-    """Returns when so many replicas of this master are online."""
-    with redis.Redis(port=master.port, decode_responses=True) as client:
+def wait_for_replicas(port: int, count: int = 1) -> None:
+    """Returns when so many replicas of the master at this port are online."""
+    with redis.Redis(port=port, decode_responses=True) as client:
         _until(
             lambda: (
                 [
@@ -114,19 +114,14 @@ def wait_for_replicas(master: RedisServer, count: int = 1) -> None:
         )
 
 
-def cut_link(replica: RedisServer) -> None:
-    """The replica loses its master, and cannot come back: its password is wrong from now on."""
-    with redis.Redis(port=replica.port) as client:
+def cut_link(port: int) -> None:
+    """The replica at this port loses its master, and cannot come back: its password is wrong from
+    now on.
+    """
+    with redis.Redis(port=port) as client:
         client.config_set("masteruser", "nobody")
         client.config_set("masterauth", "wrong")
         client.execute_command("CLIENT", "KILL", "TYPE", "master")
-
-
-def mend_link(replica: RedisServer) -> None:
-    """The replica may come back to its master."""
-    with redis.Redis(port=replica.port) as client:
-        client.config_set("masteruser", "")
-        client.config_set("masterauth", "")
 
 
 @contextmanager

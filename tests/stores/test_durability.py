@@ -21,6 +21,7 @@ from qrlogin.stores.suite import AsyncStoreSuite, StoreSuite
 from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE
+from tests.faults import failover
 from tests.servers import LOOPBACK, RedisServer, redis_binary, valkey_binary
 from tests.stores.clusters import cluster, promote_in_cluster, replica_of_node, replicated
 from tests.stores.redis_world import Stores, both_colours, outage_levels, world_at
@@ -320,3 +321,34 @@ class TestAsyncConfirmedRedisStore(AsyncStoreSuite):
 def replicated_url() -> Iterator[str]:
     with replicated(redis_binary()) as (master, _):
         yield master.url
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("durability", [Durability.none(), Durability.wait(1, 200)], ids=str)
+def test_a_failover_of_a_replica_without_its_link_undoes_nothing_that_was_confirmed(
+    durability: Durability, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = failover.sentinel_failover(durability, logins=30)
+    with capsys.disabled():
+        print(f"\n{durability}: {counts}")
+    undone = counts.doubled, counts.lost_approvals, counts.undone_denials
+    # Without a durability the test shows that this can happen.
+    assert (undone == (0, 0, 0)) is bool(durability)
+
+
+@pytest.mark.parametrize(
+    "durability",
+    [
+        Durability.none(),
+        Durability.aof(1, 0, 3000),
+        pytest.param(Durability.wait(1, 3000), marks=pytest.mark.matrix),
+    ],
+    ids=str,
+)
+def test_a_killed_server_loses_no_approval_that_was_confirmed(
+    durability: Durability, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = failover.kill_without_persistence(durability, logins=60)
+    with capsys.disabled():
+        print(f"\n{durability}: {counts}")
+    assert (counts.lost_approvals == 0) is bool(durability)
