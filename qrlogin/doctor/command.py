@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from qrlogin.doctor.findings import Finding, exit_status, lines, ok, problem, summary
+from qrlogin.doctor.findings import exit_status, lines, summary
 from qrlogin.doctor.sites import look_at_site
 from qrlogin.doctor.stores import look_at_store
 from qrlogin.errors import Misconfigured
+from qrlogin.findings import Finding, ok, problem
 from qrlogin.keys import key_ring, refuse_published_keys
 
 

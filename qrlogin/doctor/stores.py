@@ -12,15 +12,16 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from qrlogin.clock import monotonic, now_ms
-from qrlogin.doctor.findings import Finding, Level, ok, problem, warning
 from qrlogin.errors import Misconfigured, QRLoginError, Unavailable
+from qrlogin.findings import Finding, Level, ok, problem, warning
 from qrlogin.login import QRLogin
 from qrlogin.stores import Store, open_store
+from qrlogin.stores.durability import NONE, from_address
+from qrlogin.stores.server_checks import judge_clock, judge_redis
 
 _PATIENCE_SECONDS: Final = 4.0
 _SUBSCRIBING_SECONDS: Final = 0.5
 _SLOW_MS: Final = 20
-_CLOCK_MS: Final = 2000
 _TRIES: Final = 20
 _URI: Final = "https://doctor.invalid/qr"
 
@@ -136,18 +137,6 @@ def _timed(call: Any) -> float:
     return monotonic() - began
 
 
-def _clock(server_ms: int, asked_ms: int) -> Finding:
-    ahead = server_ms - asked_ms
-    if abs(ahead) > _CLOCK_MS:
-        return warning(
-            "clock",
-            f"the server's is {abs(ahead) / 1000:.0f} s {'ahead of' if ahead > 0 else 'behind'} "
-            "this machine's",
-            "let NTP set both; logins go by the server's, and the sessions after them by yours",
-        )
-    return ok("clock", "the server's and this machine's agree")
-
-
 # Redis
 
 
@@ -157,6 +146,7 @@ def _redis(address: str) -> Iterator[Finding]:
     from redis.exceptions import RedisError
     from redis.retry import Retry
 
+    address, durability = from_address(address, NONE)
     # As `RedisStore.from_url` connects: with RESP 3, a wrong password can pass.
     limits = {
         "socket_timeout": _PATIENCE_SECONDS,
@@ -179,7 +169,7 @@ def _redis(address: str) -> Iterator[Finding]:
                 "to let the doctor look, allow this user INFO",
             )
             return
-        yield from _redis_server(info)
+        yield from judge_redis(info, durability)
         try:
             now = client.time()
         except RedisError:
@@ -187,7 +177,7 @@ def _redis(address: str) -> Iterator[Finding]:
                 "clock", "this user may not run TIME", "give it the rights in docs/stores.md"
             )
             return
-        yield _clock(now[0] * 1000 + now[1] // 1000, now_ms())
+        yield judge_clock(now[0] * 1000 + now[1] // 1000, now_ms())
 
 
 def _redis_unreachable(address: str, error: Exception) -> Finding:
@@ -249,57 +239,6 @@ def _listens(address: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def _redis_server(info: Mapping[str, Any]) -> Iterator[Finding]:
-    name = "Valkey" if "valkey_version" in info else "Redis"
-    version = str(info.get("valkey_version") or info.get("redis_version") or "0")
-    if int(version.partition(".")[0]) < 7:
-        yield warning(
-            "server",
-            f"{name} {version}: when it is full, logins under way fail, too",
-            "use Redis 7.0 or newer, or Valkey",
-        )
-    else:
-        yield ok("server", f"{name} {version}")
-    if info.get("cluster_enabled"):
-        yield problem(
-            "server",
-            "this is one node of a Cluster",
-            "pass a RedisCluster client to RedisStore",
-        )
-    if info.get("role") == "slave":
-        yield problem("server", "this is a replica, which accepts no writes", "give its master")
-    if info.get("connected_slaves"):
-        yield warning(
-            "replicas",
-            f"{info['connected_slaves']} replicas: a failover can lose or repeat what was written "
-            "in its last moment",
-            "for logins that must not be lost, SQLStore over PostgreSQL commits first",
-        )
-    policy = str(info.get("maxmemory_policy", ""))
-    if info.get("maxmemory") and policy != "noeviction":
-        yield problem(
-            "memory",
-            f"maxmemory-policy is {policy}: when it is full, logins vanish at any moment",
-            "set maxmemory-policy noeviction, or give qrlogin a Redis of its own",
-        )
-    elif info.get("maxmemory") and info.get("used_memory", 0) > 0.8 * int(info["maxmemory"]):
-        yield warning(
-            "memory",
-            "more than 80 % of maxmemory is used",
-            "raise maxmemory: when it is full, no login begins",
-        )
-    else:
-        yield ok("memory", "nothing is evicted")
-    if info.get("aof_enabled"):
-        yield ok("persistence", "an append-only file: a restart loses a second at most")
-    else:
-        yield warning(
-            "persistence",
-            "there is no append-only file: a restart loses the logins under way",
-            "if that matters, set appendonly yes; users can also simply scan again",
-        )
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
@@ -374,4 +313,4 @@ def _postgres(address: str) -> Iterator[Finding]:
         )
     else:
         yield ok("persistence", "what was answered survives a crash")
-    yield _clock(clock, asked)
+    yield judge_clock(clock, asked)

@@ -16,6 +16,7 @@ state, a code or a secret.
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Self
 
 from redis import Redis, RedisCluster
@@ -35,10 +36,18 @@ from qrlogin.stores.durability import (
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_calls import RedisCalls, read_reply
-from qrlogin.stores.redis_client import LOST, check_client, describe, open_async_pool, open_pool
+from qrlogin.stores.redis_client import (
+    LOST,
+    check_client,
+    describe,
+    has_spare_connection,
+    open_async_pool,
+    open_pool,
+)
 from qrlogin.stores.redis_durable import ConfirmingPipeline, send_confirmed
 from qrlogin.stores.redis_pipeline import CommandPipeline
 from qrlogin.stores.redis_subscription import PIPELINED_BATCH, TICK_SECONDS, Subscription
+from qrlogin.stores.server_checks import FirstLook
 
 #: How many messages of a burst the asyncio store reads before it lets other tasks run.
 _MESSAGES_AT_ONCE: Final = 20
@@ -79,6 +88,9 @@ class RedisStore:
         self._listeners = Listeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: threading.Thread | None = None
+        self._look = FirstLook(durability, is_cluster=isinstance(client, RedisCluster))
+        self._look.is_due = has_spare_connection(client)
+        self._looker: threading.Thread | None = None
         self._closing = threading.Event()
         self._lock = threading.Lock()
 
@@ -137,7 +149,24 @@ class RedisStore:
             if not self._closing.is_set():
                 raise
             raise self._outages.unavailable(error) from error
+        if self._look.is_due:
+            self._start_look()
         return _released(command, raw, self._outages)
+
+    def _start_look(self) -> None:
+        """Look at the server, in a thread: no login waits for it, and none fails by it."""
+        with self._lock:
+            if self._look.is_due and not self._closing.is_set():
+                self._look.is_due = False
+                self._looker = threading.Thread(
+                    target=self._look_at_server, name="qrlogin-first-look", daemon=True
+                )
+                with suppress(RuntimeError):  # there is no thread to be had
+                    self._looker.start()
+
+    def _look_at_server(self) -> None:
+        with suppress(Exception):
+            self._look.log(self._client.info())
 
     def _evaluate(self, command: Command) -> object:
         script, arguments = self._calls.script(command), self._calls.arguments(command)
@@ -179,6 +208,8 @@ class RedisStore:
             # It is a daemon thread, so one that hangs on a dead server does not keep the process
             # alive.
             self._subscriber.join(1)
+        if self._looker and self._looker.is_alive():
+            self._looker.join(1)
         if self._own:
             self._client.close()
 
@@ -227,6 +258,9 @@ class AsyncRedisStore:
         self._pipeline = CommandPipeline(client, self._calls)
         #: Apart, so that a read does not wait until other calls have their copies.
         self._confirming = ConfirmingPipeline(client, self._calls, durability)
+        self._look = FirstLook(durability, is_cluster=isinstance(client, AsyncRedisCluster))
+        self._look.is_due = has_spare_connection(client)
+        self._looker: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -271,7 +305,14 @@ class AsyncRedisStore:
         raw = await (self._confirming if is_confirmed else self._pipeline).send(command)
         if isinstance(raw, Exception) and not isinstance(raw, Shortfall):
             raise self._failure(raw) from raw
+        if self._look.is_due:
+            self._look.is_due = False
+            self._looker = asyncio.create_task(self._look_at_server(), name="qrlogin-first-look")
         return _released(command, raw, self._outages)
+
+    async def _look_at_server(self) -> None:
+        with suppress(Exception):
+            self._look.log(await self._client.info())
 
     def _failure(self, error: Exception) -> Exception:
         if isinstance(error, OutOfMemoryError):
@@ -309,6 +350,9 @@ class AsyncRedisStore:
         while self._subscriber and not self._subscriber.done():
             self._subscriber.cancel()  # in a loop, because redis-py may swallow a cancellation
             await asyncio.wait({self._subscriber}, timeout=TICK_SECONDS)
+        if self._looker and not self._looker.done():
+            self._looker.cancel()
+            await asyncio.wait({self._looker}, timeout=TICK_SECONDS)
         if self._own:
             await self._pipeline.drain()
             await self._confirming.drain()

@@ -3,7 +3,7 @@ application's own client.
 """
 
 import inspect
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis import BlockingConnectionPool
 from redis.asyncio import BlockingConnectionPool as AsyncBlockingConnectionPool
@@ -20,6 +20,9 @@ from qrlogin.stores.outages import LOST_CONNECTION
 
 #: The errors after which the outcome of a call is unknown. The same call again finds out.
 LOST: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+
+#: So many that no application has a thread or task for each.
+_MANY_CONNECTIONS: Final = 20
 
 Pool = TypeVar("Pool", BlockingConnectionPool, AsyncBlockingConnectionPool)
 
@@ -48,6 +51,15 @@ def check_client(client: object, durability: object, *, blocks: bool) -> None:
         raise Misconfigured("durability must be a Durability, such as Durability.wait(replicas=1)")
     pool = getattr(client, "connection_pool", None)
     durability.check_timeout(getattr(pool, "connection_kwargs", {}).get("socket_timeout"))
+
+
+def has_spare_connection(client: object) -> bool:
+    """Whether one more command at a time takes no connection from calls: the client waits for a
+    free one, or has many.
+    """
+    pool: Any = getattr(client, "connection_pool", None)
+    waits = isinstance(pool, (BlockingConnectionPool, AsyncBlockingConnectionPool))
+    return pool is None or waits or pool.max_connections >= _MANY_CONNECTIONS
 
 
 def describe(error: Exception) -> tuple[str, str]:
