@@ -126,14 +126,19 @@ class Durability:
             return ("WAIT", self.replicas, self.ms)
         return ("WAITAOF", self.local, self.replicas, self.ms)
 
-    def shortfall(self, answer: Any) -> str:
-        """What is missing, in plain words; "" if enough copies have the write.
+    def released(self, answer: object, copies: Any) -> object:
+        """The script's answer, or a `Shortfall` in its place if too few copies have the write.
 
-        :param answer: what the server answered to `words`; or the exception, if it refused.
+        :param answer: of the script.
+        :param copies: what the server answered to `words`; or the exception, if it refused.
         """
-        if isinstance(answer, Exception):
-            return _refused(self.words[0], answer)
-        local, replicas = (0, answer) if self.kind == "wait" else answer
+        missing = self._missing(copies)
+        return Shortfall(missing, answer) if missing else answer
+
+    def _missing(self, copies: Any) -> str:
+        if isinstance(copies, Exception):
+            return _refused(self.words[0], copies)
+        local, replicas = (0, copies) if self.kind == "wait" else copies
         missing = []
         if local < self.local:
             missing.append("the server's append-only file did not have the write")

@@ -255,7 +255,7 @@ class AsyncRedisStore:
         self._listeners = AsyncListeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: asyncio.Task[None] | None = None
-        self._pipeline = CommandPipeline(client, self._calls)
+        self._pipeline = CommandPipeline(client, self._calls, spare=int(bool(durability)))
         #: Apart, so that a read does not wait until other calls have their copies.
         self._confirming = ConfirmingPipeline(client, self._calls, durability)
         self._look = FirstLook(durability, is_cluster=isinstance(client, AsyncRedisCluster))

@@ -21,6 +21,8 @@ from qrlogin.stores.outages import LOST_CONNECTION
 #: The errors after which the outcome of a call is unknown. The same call again finds out.
 LOST: Final = (RedisConnectionError, RedisTimeoutError, OSError)
 
+#: How many connections a store with a durability needs.
+_LEAST_CONNECTIONS: Final = 3
 #: So many that no application has a thread or task for each.
 _MANY_CONNECTIONS: Final = 20
 
@@ -49,7 +51,14 @@ def check_client(client: object, durability: object, *, blocks: bool) -> None:
         )
     if not isinstance(durability, Durability):
         raise Misconfigured("durability must be a Durability, such as Durability.wait(replicas=1)")
+    if durability and not hasattr(client, "pipeline"):
+        raise Misconfigured(f"a durability needs pipelines, which {type(client).__name__} has not")
     pool = getattr(client, "connection_pool", None)
+    if durability and getattr(pool, "max_connections", _LEAST_CONNECTIONS) < _LEAST_CONNECTIONS:
+        raise Misconfigured(
+            f"with a durability, max_connections must be at least {_LEAST_CONNECTIONS}: one of "
+            "them holds the subscription, and one waits for copies"
+        )
     durability.check_timeout(getattr(pool, "connection_kwargs", {}).get("socket_timeout"))
 
 

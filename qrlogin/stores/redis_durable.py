@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from redis import RedisCluster
-from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio import RedisCluster as AsyncRedisCluster
 from redis.asyncio.cluster import PipelineCommand
 from redis.exceptions import ClusterDownError, MovedError
 
-from qrlogin.stores.durability import Durability, Shortfall
+from qrlogin.stores.durability import Durability
 from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.stores.redis_client import LOST
-from qrlogin.stores.redis_pipeline import CommandPipeline, _Call
+from qrlogin.stores.redis_pipeline import PIPELINES, CommandPipeline, _Call
 
 Words = Sequence[str | bytes | int]
 
@@ -34,29 +34,36 @@ def send_confirmed(client: Any, durability: Durability, words: Words) -> object:
     :param durability: what must be confirmed.
     :param words: EVALSHA or EVAL, with its arguments.
     """
-    is_cluster, key = isinstance(client, RedisCluster), words[3]
-    if not is_cluster:
-        return _send(client, durability, words)
-    try:
-        return _send(_node_of(client, key), durability, words)
-    except _ELSEWHERE:
-        client.execute_command("GET", key)  # it finds the node, and the client remembers it
-        return _send(_node_of(client, key), durability, words)
-
-
-def _node_of(client: Any, key: object) -> Any:
-    return client.get_redis_connection(client.get_node_from_key(key))
-
-
-def _send(client: Any, durability: Durability, words: Words) -> object:
-    pipeline = client.pipeline(transaction=False)
-    pipeline.execute_command(*words)
-    pipeline.execute_command(*durability.words)
-    answer, copies = pipeline.execute(raise_on_error=False)
+    send = _send_to_node if isinstance(client, RedisCluster) else _send_together
+    answer, copies = send(client, words, durability.words)
     if isinstance(answer, Exception):
         raise answer
-    missing = durability.shortfall(copies)
-    return Shortfall(missing, answer) if missing else answer
+    return durability.released(answer, copies)
+
+
+def _send_together(client: Any, *commands: Words) -> list[Any]:
+    """The replies to commands that go out over one connection. An error of one is its reply."""
+    pipeline = client.pipeline(transaction=False)
+    for each in commands:
+        pipeline.execute_command(*each)
+    replies: list[Any] = pipeline.execute(raise_on_error=False)
+    return replies
+
+
+def _send_to_node(client: Any, *commands: Words) -> list[Any]:
+    key = commands[0][3]
+    for is_last in (False, True):
+        try:
+            node = client.get_redis_connection(client.get_node_from_key(key))
+            replies = _send_together(node, *commands)
+        except LOST:
+            if is_last:
+                raise
+        else:
+            if is_last or not isinstance(replies[0], _ELSEWHERE):
+                return replies
+        client.execute_command("GET", key)  # it finds the node, and the client remembers it
+    return replies
 
 
 class ConfirmingPipeline(CommandPipeline):
@@ -71,35 +78,38 @@ class ConfirmingPipeline(CommandPipeline):
     """
 
     def __init__(self, client: Any, calls: RedisCalls, durability: Durability) -> None:
-        super().__init__(client, calls)
+        super().__init__(client, calls, spare=PIPELINES)
         self._durability = durability
 
     async def _ask(self, batch: list[_Call], *, by_text: bool) -> list[object]:
         words = [self._words(call, by_text) for call in batch]
-        if isinstance(self._client, AsyncRedis):
-            pipeline = self._client.pipeline(transaction=False)
-            for each in (*words, self._durability.words):
-                pipeline.execute_command(*each)
-            *answers, copies = await pipeline.execute(raise_on_error=False)
-        else:
-            *answers, copies = await self._ask_cluster(words[0])
-        missing = self._durability.shortfall(copies)
+        is_cluster = isinstance(self._client, AsyncRedisCluster)
+        send = self._send_to_node if is_cluster else self._send_together
+        *answers, copies = await send(*words, self._durability.words)
         return [
-            Shortfall(missing, answer) if missing and not isinstance(answer, Exception) else answer
+            answer if isinstance(answer, Exception) else self._durability.released(answer, copies)
             for answer in answers
         ]
 
-    async def _ask_cluster(self, words: Words) -> list[Any]:
-        client, key = self._client, words[3]
+    async def _send_together(self, *commands: Words) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for each in commands:
+            pipeline.execute_command(*each)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
+
+    async def _send_to_node(self, *commands: Words) -> list[Any]:
+        client, key = self._client, commands[0][3]
         await client.initialize()
         for is_last in (False, True):
-            asked = [PipelineCommand(0, *words), PipelineCommand(1, *self._durability.words)]
+            asked = [PipelineCommand(at, *each) for at, each in enumerate(commands)]
             await client.get_node_from_key(key).execute_pipeline(asked)
-            lost = next((one.result for one in asked if isinstance(one.result, LOST)), None)
-            if not is_last and (lost or isinstance(asked[0].result, _ELSEWHERE)):
-                await client.execute_command("GET", key)  # it finds the node and remembers it
-            elif lost:
-                raise lost
-            else:
+            replies = [each.result for each in asked]
+            lost = next((each for each in replies if isinstance(each, LOST)), None)
+            if not (lost or isinstance(replies[0], _ELSEWHERE)):
                 break
-        return [one.result for one in asked]
+            if is_last and lost:
+                raise lost
+            if not is_last:
+                await client.execute_command("GET", key)  # it finds the node and remembers it
+        return replies

@@ -42,9 +42,11 @@ def _can_pipeline(client: Any) -> bool:
     )
 
 
-def _free_connections(client: Any) -> int:
-    """How many connections of its pool are left beside the subscription's: at least one."""
-    return max(1, int(client.connection_pool.max_connections) - 1)
+def _free_connections(client: Any, spare: int) -> int:
+    """How many connections of its pool are left beside the subscription's and the spare ones: at
+    least one.
+    """
+    return max(1, int(client.connection_pool.max_connections) - 1 - spare)
 
 
 class _Call:
@@ -72,12 +74,15 @@ class CommandPipeline:
 
     :param client: the store's client.
     :param calls: spells the commands.
+    :param spare: how many connections of the pool are not for these commands, beside that of the
+        subscription.
     """
 
-    def __init__(self, client: Any, calls: RedisCalls) -> None:
+    def __init__(self, client: Any, calls: RedisCalls, *, spare: int = 0) -> None:
         self._client, self._calls = client, calls
         #: How many pipelines may be under way. 0: each command is sent on its own.
-        self._pipelines = min(PIPELINES, _free_connections(client)) if _can_pipeline(client) else 0
+        most = min(PIPELINES, _free_connections(client, spare)) if _can_pipeline(client) else 0
+        self._pipelines = most
         # The application has chosen its client's retries and time-outs itself.
         self._resends, self._patience = False, PATIENCE_SECONDS
         self._queue = deque[_Call]()

@@ -147,6 +147,18 @@ def test_what_releases_nothing_goes_on_without_replicas(
         assert outage_levels(caplog) == ["WARNING", "INFO"]
 
 
+def test_three_connections_are_enough(pair: tuple[RedisServer, RedisServer]) -> None:
+    """One is for the subscription, one for calls that wait for copies, and one for all others."""
+    options: Any = {"durability": PATIENT, "max_connections": 3}
+    with world_at(AsyncRedisStore, pair[0].url, **options) as world:
+        logins = [world.begin() for _ in range(5)]
+        waits = [world.start_wait(login) for login in logins]
+        for event in ("scan", "confirm", "redeem"):
+            world.at_once([login.call(event) for login in logins])
+        assert {login.seen().state for login in logins} == {"redeemed"}
+        assert all(wait.result(PATIENCE).state != "pending" for wait in waits)
+
+
 @both_colours
 @for_each_row(
     "binary, options, rights, finding",
@@ -251,6 +263,8 @@ def test_in_a_cluster_the_node_of_the_login_waits_for_its_own_replicas(stores: S
         ),
         lambda: RedisStore.from_url("redis://h", durability=Durability.wait(1, 1000)),
         lambda: RedisStore.from_url("redis://h?durability=wait(1,1000)"),
+        lambda: AsyncRedisStore.from_url("redis://h?durability=wait", max_connections=2),
+        lambda: RedisStore(redis.Redis(max_connections=2), durability=Durability.wait()),
         lambda: RedisStore.from_url("redis://u:secret@h?durability=wait(0)"),
         lambda: AsyncRedisStore.from_url("redis://h?socket_timeout=0.1&durability=wait"),
     ],
