@@ -89,6 +89,22 @@ def test_what_is_wrong_with_a_redis_is_said_with_what_to_do(
     assert "secret" not in text
 
 
+def test_a_durability_that_the_server_cannot_serve_is_a_problem(
+    capsys: pytest.CaptureFixture[str], own_redis: RedisServer
+) -> None:
+    for durability, findings in (
+        (
+            "wait(1,100)",
+            ["needs 1 replicas, and the server has 0", "0 of 1 replicas had the write"],
+        ),
+        ("aof(1,0,100)", ["needs an append-only file, and there is none"]),
+        ("wait(0)", ["needs at least one replica"]),
+    ):
+        code, text = said(capsys, "--store", f"{own_redis.url}?durability={durability}")
+        assert code == 1
+        assert [each for each in findings if each not in text] == []
+
+
 def test_a_store_that_cannot_be_reached_says_why(
     capsys: pytest.CaptureFixture[str],
     redis_url: str,

@@ -19,6 +19,8 @@ from qrlogin.step import Command, Reply, Verdict
 #: The option of an address.
 _OPTION: Final = "durability="
 _SPELLED: Final = re.compile(r"(none|wait|aof)(?:\(([0-9, ]*)\))?")
+#: How many numbers each kind takes at most.
+_NUMBERS: Final = {"none": 0, "wait": 2, "aof": 3}
 _MOST_MS: Final = 60_000
 _USAGE: Final = "durability is none, wait(replicas, ms) or aof(local, replicas, ms)"
 
@@ -88,11 +90,11 @@ class Durability:
         match = _SPELLED.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
             raise Misconfigured(f"{_USAGE}; in an address durability=wait(1,500)")
-        kinds: dict[str, Any] = {"none": cls.none, "wait": cls.wait, "aof": cls.aof}
-        try:
-            made: Self = kinds[match[1]](*(int(one) for one in (match[2] or "").split(",") if one))
-        except (TypeError, ValueError):  # too many numbers, or a space in one
-            raise Misconfigured(_USAGE) from None
+        make: Any = {"none": cls.none, "wait": cls.wait, "aof": cls.aof}[match[1]]
+        numbers = [one.strip() for one in (match[2] or "").split(",") if one.strip()]
+        if not all(one.isdigit() for one in numbers) or len(numbers) > _NUMBERS[match[1]]:
+            raise Misconfigured(_USAGE)
+        made: Self = make(*map(int, numbers))
         return made
 
     def __str__(self) -> str:
