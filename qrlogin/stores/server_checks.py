@@ -68,8 +68,8 @@ def _replicas(info: Info, durability: Durability) -> Iterator[Finding]:
     if replicas < durability.replicas:
         yield problem(
             "durability",
-            f"{durability} needs {durability.replicas} replicas, and the server has {replicas}: "
-            "no login can be approved",
+            f"{durability} needs {durability.replicas} replica{'s' * (durability.replicas > 1)}, "
+            f"and the server has {replicas}: no login can be approved",
             "connect more replicas, or ask for fewer",
         )
     elif durability.replicas:
