@@ -22,8 +22,10 @@ from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import Login, World
 from qrlogin.table import TABLE
 from tests.faults import failover
+from tests.security_rows import row
 from tests.servers import LOOPBACK, RedisServer, redis_binary, valkey_binary
 from tests.stores.clusters import cluster, promote_in_cluster, replica_of_node, replicated
+from tests.stores.fault_proxy import Proxy
 from tests.stores.redis_world import Stores, both_colours, outage_levels, world_at
 from tests.stores.test_cluster import ClosingItsClient
 from tests.tables import for_each_row
@@ -76,6 +78,8 @@ def calls_of(world: World) -> dict[str, Operation[Any]]:
     return calls
 
 
+@row(25)
+@row(55)
 @both_colours
 def test_no_answer_is_given_until_a_replica_has_the_write(
     pair: tuple[RedisServer, RedisServer], stores: Stores
@@ -145,6 +149,41 @@ def test_what_releases_nothing_goes_on_without_replicas(
         with caplog.at_level("INFO", "qrlogin"):
             insist(world.run, login.call("confirm"))
         assert outage_levels(caplog) == ["WARNING", "INFO"]
+
+
+@both_colours
+def test_a_call_whose_replies_are_lost_is_sent_again_with_its_wait(
+    pair: tuple[RedisServer, RedisServer], stores: Stores
+) -> None:
+    master, _ = pair
+    with (
+        Proxy(master.port, losable=b"\r\nWAIT\r\n") as proxy,
+        world_at(stores, proxy.url, durability=PATIENT) as world,
+    ):
+        world.begin().walk("scan", "confirm", "redeem")  # loads the scripts of its rows
+        login = world.begin()
+        login.walk("scan", "confirm")
+        redeem = login.call("redeem")
+        proxy.losing = 1
+        assert world.run(redeem).subject == "alice"
+        assert proxy.lost == 1
+
+
+def test_one_wait_serves_all_calls_that_leave_together(
+    pair: tuple[RedisServer, RedisServer],
+) -> None:
+    master, calls = pair[0], 40
+    with (
+        redis.Redis.from_url(master.url) as admin,
+        world_at(AsyncRedisStore, master.url, durability=PATIENT) as world,
+    ):
+        logins = [world.begin() for _ in range(calls)]
+        for login in logins:
+            login.walk("scan")
+        admin.config_resetstat()
+        answers = world.at_once([login.call("confirm") for login in logins])
+        assert [each.state for each in answers] == ["confirmed"] * calls
+        assert admin.info("commandstats")["cmdstat_wait"]["calls"] < calls / 2
 
 
 def test_three_connections_are_enough(pair: tuple[RedisServer, RedisServer]) -> None:
@@ -337,6 +376,8 @@ def replicated_url() -> Iterator[str]:
         yield master.url
 
 
+@row(25)
+@row(55)
 @pytest.mark.matrix
 @pytest.mark.parametrize("durability", [Durability.none(), Durability.wait(1, 200)], ids=str)
 def test_a_failover_of_a_replica_without_its_link_undoes_nothing_that_was_confirmed(

@@ -14,6 +14,7 @@ from qrlogin.findings import Level
 from qrlogin.stores import AsyncRedisStore, Durability, RedisStore
 from qrlogin.stores.durability import NONE
 from qrlogin.stores.server_checks import FirstLook, judge_clock, judge_redis
+from tests.security_rows import row
 from tests.servers import LOOPBACK, RedisServer
 from tests.stores.redis_world import Stores, both_colours, until, world_at
 from tests.stores.test_acl import with_rights
@@ -103,6 +104,7 @@ def test_the_nodes_of_a_cluster_say_the_same_once(caplog: pytest.LogCaptureFixtu
     assert len(caplog.records) == 1
 
 
+@row(49)
 @both_colours
 def test_a_store_warns_once_of_a_server_that_evicts(
     own_redis: RedisServer, stores: Stores, caplog: pytest.LogCaptureFixture
