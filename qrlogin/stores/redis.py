@@ -8,9 +8,9 @@ subscription works, nothing is read on a timer; while it does not, each such log
 
 No error of redis-py leaves this module: each becomes `Unavailable`, which names the kind of error
 and not the address. `redis_calls.py` spells commands, `redis_client.py` sets redis-py up,
-`redis_pipeline.py` sends what many tasks ask at once together,
-`outages.py` logs outages, and `redis_subscription.py` reads messages. None of them knows a
-state, a code or a secret.
+`redis_pipeline.py` sends what many tasks ask at once together, `redis_durable.py` waits for copies,
+`server_checks.py` judges the server, `outages.py` logs outages, and `redis_subscription.py` reads
+messages. None of them knows a state, a code or a secret.
 """
 
 import asyncio
@@ -26,13 +26,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, Respon
 
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Reply
-from qrlogin.stores.durability import (
-    NONE,
-    Durability,
-    Shortfall,
-    from_address,
-    releases,
-)
+from qrlogin.stores.durability import NONE, Durability, Shortfall, from_address, releases
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_calls import RedisCalls, read_reply

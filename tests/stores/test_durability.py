@@ -26,7 +26,7 @@ from tests.security_rows import row
 from tests.servers import LOOPBACK, RedisServer, redis_binary, valkey_binary
 from tests.stores.clusters import cluster, promote_in_cluster, replica_of_node, replicated
 from tests.stores.fault_proxy import Proxy
-from tests.stores.redis_world import Stores, both_colours, outage_levels, world_at
+from tests.stores.redis_world import Stores, both_colours, outage_levels, until, world_at
 from tests.stores.test_cluster import ClosingItsClient
 from tests.tables import for_each_row
 
@@ -236,11 +236,17 @@ def test_a_write_is_on_disk_before_it_is_answered_or_the_error_says_what_is_miss
 
 @pytest.mark.matrix
 @both_colours
-def test_in_a_cluster_the_node_of_the_login_waits_for_its_own_replicas(stores: Stores) -> None:
+def test_in_a_cluster_the_node_of_the_login_waits_for_its_own_replicas(
+    stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of three masters only the first has a replica. Then the two change places, which the client
     learns from the answer to the call.
     """
     with cluster() as nodes, replica_of_node(nodes[0]) as replica:
+        for node in nodes:
+            with redis.Redis(port=node.port) as each:
+                each.config_set("maxmemory", "50mb")
+                each.config_set("maxmemory-policy", "volatile-lru")
         with redis.Redis(port=nodes[0].port) as first:
             (start, end, *_), *_ = (
                 slots
@@ -272,6 +278,8 @@ def test_in_a_cluster_the_node_of_the_login_waits_for_its_own_replicas(stores: S
             redeem = logins[True].call("redeem")
             promote_in_cluster(replica)
             assert insist(world.run, redeem).subject == "alice"
+            until(lambda: "maxmemory-policy is volatile-lru" in caplog.text)
+            assert "this is one node of a Cluster" not in caplog.text
         finally:
             world.close()
 
