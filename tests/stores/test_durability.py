@@ -31,7 +31,7 @@ from tests.stores.test_cluster import ClosingItsClient
 from tests.tables import for_each_row
 
 SOON = Durability.wait(1, 100)
-PATIENT = Durability.wait(1, int(PATIENCE * 900))
+PATIENT = Durability.wait(1, int(PATIENCE * 400))
 
 
 @pytest.fixture(scope="module", params=[redis_binary, valkey_binary], ids=["redis", "valkey"])
