@@ -225,7 +225,7 @@ def kill_without_persistence(durability: Durability, logins: int, seed: int = 1)
                     insisted(core.confirm(begun.scan_code, subject="42"))
                     is_approved = True
                     device = core.read_device_code(begun.device_code)
-                    time.sleep(paces.uniform(0.02, 0.1))  # the browser asks "continue as …?"
+                    time.sleep(paces.uniform(0.1, 0.2))  # the browser asks "continue as …?"
                     seen = insisted(core.status(device)).scanned_by
                     assert seen is not None
                     insisted(core.redeem(device, acknowledged=seen.tag, op="op-" + "0" * 20))
