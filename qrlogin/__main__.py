@@ -44,7 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command == "doctor":
         from qrlogin.doctor import command as doctor
 
-        return doctor.run(store=parsed.store, url=parsed.url, keys=parsed.keys, as_json=parsed.json)
+        return doctor.run(
+            store=parsed.store,
+            url=parsed.url,
+            login=parsed.login,
+            keys=parsed.keys,
+            as_json=parsed.json,
+        )
     if command == "elements":
         from qrlogin.browser import package
 
@@ -174,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="print the report as JSON")
 
     doctor = commands.add_parser(
-        "doctor", help="look at a store and a running site, and say what to fix"
+        "doctor", help="look at a store, a running site and a policy, and say what to fix"
     )
     doctor.add_argument(
         "--store",
@@ -187,6 +193,12 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         metavar="URL",
         help="the mount of a running site, such as https://example.com/qrlogin/",
+    )
+    doctor.add_argument(
+        "--login",
+        default="",
+        metavar="MODULE:NAME",
+        help="the application's QRLogin, or a function that returns it, such as shop.login:qr",
     )
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     # From the environment only: ps shows the command line of every process.

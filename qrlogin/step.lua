@@ -60,11 +60,9 @@ local function passed(instant)
   instant = number(instant)
   return not instant or now >= instant
 end
-local function answer(verdict)
-  return ARGV[1] .. verdict .. '","' .. now_text .. '",' .. kept .. ']'
-end
+local written = false
 local function keep(ttl_ms)
-  kept = cjson.encode(record)
+  kept, written = cjson.encode(record), true
   if is_hash then
     local fields = {}
     for name, value in pairs(record) do
@@ -81,6 +79,10 @@ local function keep(ttl_ms)
   else
     call('SET', KEYS[1], kept, 'KEEPTTL')
   end
+end
+local function answer(verdict)
+  -- <durable>
+  return ARGV[1] .. verdict .. '","' .. now_text .. '",' .. kept .. ']'
 end
 
 -- <proves>

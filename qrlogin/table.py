@@ -137,6 +137,10 @@ class Row:
     """What it counts."""
     paces: tuple[str, ...] = ()
     """States in which it is refused and slows down a caller that polls too early."""
+    durable: bool = False
+    """Whether users rely on its answer from then on. A store with a durability gives that answer
+    only when so many copies have the record.
+    """
 
 
 def _from(*states: State) -> Mapping[str, str]:
@@ -195,6 +199,7 @@ _ROWS = (
         writes=("subject", "name", "met", "facts", "approval"),
         instants=("confirmed_at",),
         starts=MappingProxyType({"redeem_by": "redeem_ms"}),
+        durable=True,
     ),
     Row(
         "miss",  # confirm with wrong digits; the same wrong digits again are no other try
@@ -205,6 +210,7 @@ _ROWS = (
         repeats_if=("missed",),
         writes=("missed",),
         count=Count("misses", MATCH_TRIES, State.DENIED),
+        durable=True,
     ),
     Row(
         "outcome",  # what became of a login that this phone scanned
@@ -219,6 +225,7 @@ _ROWS = (
         proves=("claim",),
         guards=("v",),
         repeats=(State.DENIED,),
+        durable=True,
     ),
     Row(
         "cancel",
@@ -227,6 +234,7 @@ _ROWS = (
         proves=("device_digest",),
         guards=("v",),
         repeats=(State.CANCELLED,),
+        durable=True,
     ),
     Row(
         "redeem",  # the signed end of the device_code is in the command
@@ -239,6 +247,7 @@ _ROWS = (
         repeats_until="replay_by",
         writes=("redeem_mark",),
         instants=("replay_by", "redeemed_at"),
+        durable=True,
     ),
     Row(
         "collect",  # redeem, for logins whose browser is not asked "continue as …?"
@@ -252,6 +261,7 @@ _ROWS = (
         writes=("redeem_mark",),
         instants=("replay_by", "redeemed_at"),
         paces=(State.PENDING, State.SCANNED),
+        durable=True,
     ),
 )
 

@@ -27,6 +27,7 @@ THIRD_PARTY = {
         "qrlogin.stores.redis_client",
         "qrlogin.stores.redis_cluster",
         "qrlogin.doctor.stores",
+        "qrlogin.stores.redis_durable",
         "qrlogin.stores.redis_pipeline",
     ),
     "psycopg": ("qrlogin.stores.sql_postgres", "qrlogin.doctor.stores"),

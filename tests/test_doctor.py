@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,22 @@ def test_what_is_wrong_with_a_redis_is_said_with_what_to_do(
     assert finding in text
     assert "Fix: " in text
     assert "secret" not in text
+
+
+def test_a_durability_that_the_server_cannot_serve_is_a_problem(
+    capsys: pytest.CaptureFixture[str], own_redis: RedisServer
+) -> None:
+    for durability, findings in (
+        (
+            "wait(1,100)",
+            ["needs 1 replica, and the server has 0", "0 of 1 replicas had"],
+        ),
+        ("aof(1,0,100)", ["needs an append-only file, and there is none"]),
+        ("wait(0)", ["needs at least one replica"]),
+    ):
+        code, text = said(capsys, "--store", f"{own_redis.url}?durability={durability}")
+        assert code == 1
+        assert [each for each in findings if each not in text] == []
 
 
 def test_a_store_that_cannot_be_reached_says_why(
@@ -218,6 +235,60 @@ def test_a_running_site_is_looked_at_as_its_browsers_meet_it(
     assert code == (0 if "0 problems" in text else 1)
 
 
+@for_each_row(
+    "policy, code, finding",
+    [
+        ("Policy()", 0, "a login ends after 340 s at most 0 problems, 0 warnings"),
+        ("STRICT", 0, "a code is shown for 60 s"),
+        ("Policy(lifetime=60, rotation=60)", 0, "a photograph of it can be scanned"),
+        ("Policy(names_scanner=False)", 0, "Fix: set names_scanner=True"),
+        ("Policy(limits=None)", 0, "one address may begin any number of logins"),
+        ("Policy(user_codes=True, guesses=20)", 0, "may type 20 wrong codes in 600 s"),
+        ("Policy(plain_http=True)", 1, "without TLS"),
+    ],
+)
+def test_what_a_policy_allows_is_said(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    policy: str,
+    code: int,
+    finding: str,
+) -> None:
+    module = f"shop_{zlib.crc32(policy.encode())}"
+    scheme = "http" if "plain_http" in policy else "https"
+    (tmp_path / f"{module}.py").write_text(
+        "from qrlogin import *\n"
+        f"options = dict(secret_keys=[bytes(range(32))], policy={policy})\n"
+        f"uri = '{scheme}://shop.example/qr'\n"
+        "def make(): return QRLogin(MemoryStore(), verification_uri=uri, **options)\n"
+        "class Settings: qr = make()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("make", "Settings.qr"):
+        found, text = said(capsys, "--login", f"{module}:{name}")
+        assert found == code
+        assert finding in text
+
+
+def test_an_application_that_cannot_be_imported_is_a_problem(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "broken_shop.py").write_text("raise ValueError('the password is secret')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for place, finding in (
+        ("shop", "give MODULE:NAME"),
+        ("broken_shop:qr", "cannot be imported (ValueError)"),
+        ("no_such_shop:qr", "cannot be imported (ModuleNotFoundError)"),
+        ("json:no_such_name", "cannot be imported (AttributeError)"),
+        ("json:__name__", "is a str"),
+    ):
+        code, text = said(capsys, "--login", place)
+        assert code == 1
+        assert finding in text
+        assert "secret" not in text
+
+
 def test_a_deploy_script_reads_json_and_the_exit_code(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +306,7 @@ def test_without_anything_to_look_at_it_says_what_to_give(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["doctor"]) == 2
-    assert "give --store or --url" in capsys.readouterr().err
+    assert "give --store, --url or --login" in capsys.readouterr().err
 
 
 def test_a_key_that_was_published_is_a_problem(

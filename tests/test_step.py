@@ -94,15 +94,18 @@ def by_the_oracle(listed: Sequence[Case]) -> list[Seen]:
     return seen
 
 
-def in_lua(client: Any, listed: Sequence[Case], *, hashes: bool = False) -> list[Seen]:
+def in_lua(
+    client: Any, listed: Sequence[Case], *, hashes: bool = False, durable: bool = False
+) -> list[Seen]:
     """Encode with the store's own encoder. A batch is one pipeline and its notifications.
 
     :param hashes: the records are hashes, as a process of an older version makes them.
+    :param durable: with the scripts of a store that has a durability.
     """
     clock = NOW
     calls = RedisCalls(f"qrl-test-{uuid.uuid4().hex}:", lambda: clock)
     shas = {
-        row.name: client.script_load(RowScripts.of(row).beginning.text)
+        row.name: client.script_load(RowScripts.of(row, durable=durable).beginning.text)
         for row in {case.command.row.name: case.command.row for case in listed}.values()
     }
     seen: list[Seen] = []
@@ -251,6 +254,17 @@ def test_lua_decides_about_a_hash_as_about_a_text(listed: list[Case], redis_url:
     sample = listed[::5]
     with redis.Redis.from_url(redis_url) as client:
         agree(sample, in_python(sample), in_lua(client, sample, hashes=True))
+
+
+@pytest.mark.long
+def test_lua_that_writes_an_unchanged_record_again_decides_as_python_does(
+    listed: list[Case], redis_url: str
+) -> None:
+    """A store with a durability has these scripts."""
+    sample = [case for case in listed if case.command.row.durable][::4]
+    with redis.Redis.from_url(redis_url) as client:
+        for hashes in (False, True):
+            agree(sample, in_python(sample), in_lua(client, sample, hashes=hashes, durable=True))
 
 
 @pytest.mark.parametrize("changed_at", ["", str(NOW)])

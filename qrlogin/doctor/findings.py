@@ -1,65 +1,14 @@
-"""What the doctor says: one finding for each thing that it looked at."""
+"""How the doctor prints findings."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from qrlogin.findings import Finding, Level
 from qrlogin.names import clean
 
 _WIDTH: Final = 88
 _MOST_BYTES: Final = 1000
-
-
-class Level(StrEnum):
-    """How much a finding matters."""
-
-    OK = "ok"
-    """It is as it should be."""
-    WARNING = "warning"
-    """It works, and will disappoint some users or on some days."""
-    PROBLEM = "problem"
-    """Logins fail, or are not safe."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One sentence about one thing."""
-
-    level: Level
-    """How much it matters."""
-    about: str
-    """What was looked at, in one or two words."""
-    seen: str
-    """What is so."""
-    fix: str = ""
-    """What to do about it. "": nothing."""
-
-
-def ok(about: str, seen: str) -> Finding:
-    """A finding that needs nothing."""
-    return Finding(Level.OK, about, seen)
-
-
-def warning(about: str, seen: str, fix: str) -> Finding:
-    """A finding that some users meet, or some days.
-
-    :param about: what was looked at.
-    :param seen: what is so.
-    :param fix: what to do about it.
-    """
-    return Finding(Level.WARNING, about, seen, fix)
-
-
-def problem(about: str, seen: str, fix: str) -> Finding:
-    """A finding that makes logins fail, or unsafe.
-
-    :param about: what was looked at.
-    :param seen: what is so.
-    :param fix: what to do about it.
-    """
-    return Finding(Level.PROBLEM, about, seen, fix)
 
 
 def lines(finding: Finding) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from qrlogin.clock import monotonic
-from qrlogin.doctor.findings import Finding, ok, problem, warning
+from qrlogin.findings import Finding, ok, problem, warning
 
 HOLD_SECONDS: Final = 25
 #: How often a status is asked for on a new connection. With two workers, of which one does not know

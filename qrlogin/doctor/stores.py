@@ -5,7 +5,7 @@ import socket
 import ssl
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from secrets import token_bytes
@@ -14,16 +14,17 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from qrlogin.clock import monotonic, now_ms
-from qrlogin.doctor.findings import Finding, Level, ok, problem, warning
 from qrlogin.errors import Misconfigured, QRLoginError, Unavailable
+from qrlogin.findings import Finding, Level, ok, problem, warning
 from qrlogin.login import QRLogin
 from qrlogin.stores import Store, open_store
 from qrlogin.stores.addresses import read_redis_address
+from qrlogin.stores.durability import NONE, from_address
+from qrlogin.stores.server_checks import judge_clock, judge_redis
 
 _PATIENCE_SECONDS: Final = 4.0
 _SUBSCRIBING_SECONDS: Final = 0.5
 _SLOW_MS: Final = 20
-_CLOCK_MS: Final = 2000
 _TRIES: Final = 20
 _URI: Final = "https://doctor.invalid/qr"
 
@@ -139,18 +140,6 @@ def _timed(call: Any) -> float:
     return monotonic() - began
 
 
-def _clock(server_ms: int, asked_ms: int) -> Finding:
-    ahead = server_ms - asked_ms
-    if abs(ahead) > _CLOCK_MS:
-        return warning(
-            "clock",
-            f"the server's is {abs(ahead) / 1000:.0f} s {'ahead of' if ahead > 0 else 'behind'} "
-            "this machine's",
-            "let NTP set both; logins go by the server's, and the sessions after them by yours",
-        )
-    return ok("clock", "the server's and this machine's agree")
-
-
 # Redis
 
 
@@ -161,6 +150,7 @@ def _redis(address: str) -> Iterator[Finding]:
     from qrlogin.stores.redis_client import Target, sentinels_of
     from qrlogin.stores.redis_cluster import ClusterClient
 
+    address, durability = from_address(address, NONE)
     target, _ = Target.at(address, 2, blocks=True)
     call_time = CallTime(_PATIENCE_SECONDS)
     client = target.open(call_time, blocks=True)  # as `RedisStore.from_url` connects
@@ -173,14 +163,17 @@ def _redis(address: str) -> Iterator[Finding]:
         yield _redis_unreachable(address, error)
         return
     yield ok("connection", f"{len(servers)} servers answer" if in_cluster else "the server answers")
+    judge = partial(judge_redis, durability=durability, is_cluster=in_cluster)
     for name, server in servers.items():
-        for finding in call_time.spend(partial(_redis_server_at, server, in_cluster=in_cluster)):
+        for finding in call_time.spend(partial(_redis_server_at, server, judge)):
             yield replace(finding, about=f"{finding.about} {name}".strip())
     for each in (client, *sentinels_of(client)):
         each.close()
 
 
-def _redis_server_at(client: Any, *, in_cluster: bool) -> list[Finding]:
+def _redis_server_at(
+    client: Any, judge: Callable[[Mapping[str, Any]], Iterator[Finding]]
+) -> list[Finding]:
     from redis.exceptions import RedisError
 
     try:
@@ -188,13 +181,13 @@ def _redis_server_at(client: Any, *, in_cluster: bool) -> list[Finding]:
     except RedisError as error:
         seen = f"it does not say what it is ({type(error).__name__})"
         return [warning("server", seen, "to let the doctor look, allow this user INFO")]
-    found = [*_redis_server({**info, "cluster_enabled": 0} if in_cluster else info)]
+    found = [*judge(info)]
     try:
         now = client.time()
     except RedisError:
         seen, rights = "this user may not run TIME", "give it the rights in docs/stores.md"
         return [*found, warning("clock", seen, rights)]
-    return [*found, _clock(now[0] * 1000 + now[1] // 1000, now_ms())]
+    return [*found, judge_clock(now[0] * 1000 + now[1] // 1000, now_ms())]
 
 
 def _redis_unreachable(address: str, error: Exception) -> Finding:
@@ -269,57 +262,6 @@ def _listens(address: str) -> bool:
         return False
 
 
-def _redis_server(info: Mapping[str, Any]) -> Iterator[Finding]:
-    name = "Valkey" if "valkey_version" in info else "Redis"
-    version = str(info.get("valkey_version") or info.get("redis_version") or "0")
-    if int(version.partition(".")[0]) < 7:
-        yield warning(
-            "server",
-            f"{name} {version}: when it is full, logins under way fail, too",
-            "use Redis 7.0 or newer, or Valkey",
-        )
-    else:
-        yield ok("server", f"{name} {version}")
-    if info.get("cluster_enabled"):
-        yield problem(
-            "server",
-            "this is one node of a Cluster",
-            "name the Cluster: redis+cluster://HOST:PORT in place of redis://HOST:PORT",
-        )
-    if info.get("role") == "slave":
-        yield problem("server", "this is a replica, which accepts no writes", "give its master")
-    if info.get("connected_slaves"):
-        yield warning(
-            "replicas",
-            f"{info['connected_slaves']} replicas: a failover can lose or repeat what was written "
-            "in its last moment",
-            "for logins that must not be lost, SQLStore over PostgreSQL commits first",
-        )
-    policy = str(info.get("maxmemory_policy", ""))
-    if info.get("maxmemory") and policy != "noeviction":
-        yield problem(
-            "memory",
-            f"maxmemory-policy is {policy}: when it is full, logins vanish at any moment",
-            "set maxmemory-policy noeviction, or give qrlogin a Redis of its own",
-        )
-    elif info.get("maxmemory") and info.get("used_memory", 0) > 0.8 * int(info["maxmemory"]):
-        yield warning(
-            "memory",
-            "more than 80 % of maxmemory is used",
-            "raise maxmemory: when it is full, no login begins",
-        )
-    else:
-        yield ok("memory", "nothing is evicted")
-    if info.get("aof_enabled"):
-        yield ok("persistence", "an append-only file: a restart loses a second at most")
-    else:
-        yield warning(
-            "persistence",
-            "there is no append-only file: a restart loses the logins under way",
-            "if that matters, set appendonly yes; users can also simply scan again",
-        )
-
-
 def _causes(error: BaseException | None) -> list[BaseException]:
     found = []
     while error is not None and error not in found:
@@ -392,4 +334,4 @@ def _postgres(address: str) -> Iterator[Finding]:
         )
     else:
         yield ok("persistence", "what was answered survives a crash")
-    yield _clock(clock, asked)
+    yield judge_clock(clock, asked)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from qrlogin.absent import absent_name
 from qrlogin.errors import Misconfigured
 from qrlogin.stores.addresses import REDIS_SCHEMES, SQL_SCHEMES, sqlite_hint
+from qrlogin.stores.durability import Durability
 from qrlogin.stores.listeners import AsyncListeners, Listeners
 from qrlogin.stores.memory import AsyncMemoryStore, MemoryStore
 from qrlogin.stores.protocol import AsyncListener, AsyncStore, Listener, Store
@@ -25,6 +26,7 @@ __all__ = [
     "AsyncRedisStore",
     "AsyncSQLStore",
     "AsyncStore",
+    "Durability",
     "Listener",
     "Listeners",
     "MemoryStore",

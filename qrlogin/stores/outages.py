@@ -34,7 +34,7 @@ class OutageLog:
     """Logs outages of one store. Calls and the subscription often fail together, and that is one
     outage.
 
-    A service is `"calls"`, `"new logins"` or `"notifications"`.
+    A service is `"calls"`, `"new logins"`, `"durable answers"` or `"notifications"`.
 
     :param server: its name in the log, such as "Redis".
     :param describe: returns what may be shown of an error, and its kind: errors of one kind are one
@@ -61,7 +61,7 @@ class OutageLog:
     def failed(self, service: str, error: Exception) -> str:
         """Record that a service failed; return what may be shown of the error.
 
-        :param service: `"calls"`, `"new logins"` or `"notifications"`.
+        :param service: one of those above.
         :param error: what the client or the socket raised.
         """
         shown, kind = self._describe(error)
@@ -88,11 +88,13 @@ class OutageLog:
         self.works("calls")
         if command.beginner is not None:
             self.works("new logins")
+        if command.row.durable:
+            self.works("durable answers")
 
     def works(self, service: str) -> None:
         """Record that a service works, for the first time or again.
 
-        :param service: `"calls"`, `"new logins"` or `"notifications"`.
+        :param service: one of those above.
         """
         if service not in self._down:
             return

@@ -9,13 +9,15 @@ subscription works, nothing is read on a timer; while it does not, each such log
 No error of a client leaves this module: whatever it raises becomes `Unavailable`, which names the
 kind of error and not the address. `redis_calls.py` spells commands, `redis_client.py` sets redis-py
 up, `redis_call_time.py` ends calls in time, `redis_cluster.py` finds the node of a Cluster,
-`redis_pipeline.py` sends what many tasks ask at once together, `outages.py` logs outages, and
-`redis_subscription.py` reads messages. None of them knows a state, a code or a secret.
+`redis_pipeline.py` sends what many tasks ask at once together, `redis_durable.py` waits for copies,
+`server_checks.py` judges the server, `outages.py` logs outages, and `redis_subscription.py` reads
+messages. None of them knows a state, a code or a secret.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Self
 
 from redis import Redis, RedisCluster
@@ -26,6 +28,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Reply
+from qrlogin.stores.durability import NONE, Durability, Shortfall, from_address, releases
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
 from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_call_time import CallTime, ForeignClient
@@ -33,13 +36,17 @@ from qrlogin.stores.redis_calls import RedisCalls, read_reply
 from qrlogin.stores.redis_client import (
     Target,
     check_client,
+    check_durability,
     check_timeout,
     describe,
     is_lost,
     sentinels_of,
 )
+from qrlogin.stores.redis_cluster import AsyncClusterClient, ClusterClient
+from qrlogin.stores.redis_durable import ConfirmingPipeline, send_confirmed
 from qrlogin.stores.redis_pipeline import CommandPipeline
 from qrlogin.stores.redis_subscription import PIPELINED_BATCH, TICK_SECONDS, Subscription
+from qrlogin.stores.server_checks import FirstLook
 
 #: How many messages of a burst the asyncio store reads before it lets other tasks run.
 _MESSAGES_AT_ONCE: Final = 20
@@ -60,6 +67,8 @@ class RedisStore:
         subscription does not work. While it works, no login is read on a timer.
     :param timeout: seconds that one call takes at most, with everything that it waits for: the
         lookup of the host's name, connections, TLS, Sentinels, replies.
+    :param durability: how many copies must have an approval, a refusal or a redeem before it is
+        answered, such as `Durability.wait(replicas=1, ms=500)`.
     :param now: replaces the server's clock, in milliseconds since 1970: for tests.
     :raises Misconfigured: for an argument that cannot work.
     """
@@ -71,20 +80,26 @@ class RedisStore:
         prefix: str = "qrlogin:",
         reread: float = 30.0,
         timeout: float = 2.0,
+        durability: Durability = NONE,
         now: Callable[[], int] | None = None,
     ) -> None:
         if not isinstance(client, Target):
             check_client(client, blocks=True)
         found = client if isinstance(client, Target) else Target.of(client, blocks=True)
         self._time = CallTime(check_timeout(timeout))
+        check_durability(durability, found, self._time.seconds)
         self._own = found is not None  # whether its connections are the store's
         self._client: Any = (
             found.open(self._time, blocks=True) if found else ForeignClient(client, self._time)
         )
-        self._calls = RedisCalls(prefix, now)
+        self._calls = RedisCalls(prefix, now, durable=bool(durability))
+        self._durability = durability
         self._listeners = Listeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: threading.Thread | None = None
+        self._look = FirstLook(durability, is_cluster=isinstance(self._client, ClusterClient))
+        self._look.is_due = self._own
+        self._looker: threading.Thread | None = None
         self._closing = threading.Event()
         self._lock = threading.Lock()
 
@@ -97,6 +112,7 @@ class RedisStore:
         reread: float = 30.0,
         timeout: float = 2.0,
         max_connections: int = 50,
+        durability: Durability = NONE,
         now: Callable[[], int] | None = None,
     ) -> Self:
         """A store at an address. It connects at the first call.
@@ -112,14 +128,24 @@ class RedisStore:
             subscription does not work. While it works, only a stream reads on a timer: at every
             second heartbeat, in case a message was lost.
         :param timeout: seconds that one call takes at most, with everything that it waits for.
-        :param max_connections: to each server, at least 2: one of them holds the subscription.
+        :param max_connections: to each server, at least 2: one of them holds the subscription. With
+            a durability, at least 3.
+        :param durability: as for the class. The URL may name it: `redis://…?durability=wait(1,500)`.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
         :raises Misconfigured: for an argument that cannot work.
         """
         check_timeout(timeout)
+        url, durability = from_address(url, durability)
         target, seconds = Target.at(url, max_connections, blocks=True)
         found: Any = target  # in place of a client
-        return cls(found, prefix=prefix, reread=reread, timeout=seconds or timeout, now=now)
+        return cls(
+            found,
+            prefix=prefix,
+            reread=reread,
+            timeout=seconds or timeout,
+            durability=durability,
+            now=now,
+        )
 
     def apply(self, command: Command) -> Reply:
         """As `Store.apply`. Raises `Unavailable`."""
@@ -130,8 +156,24 @@ class RedisStore:
         except Exception as error:
             # Whatever it is: an AttributeError of redis-py means a lost connection, too.
             raise self._outages.unavailable(error) from error
-        self._outages.answered(command)
-        return read_reply(raw)
+        if self._look.is_due:
+            self._start_look()
+        return _released(command, raw, self._outages)
+
+    def _start_look(self) -> None:
+        """Look at the server, in a thread: no login waits for it, and none fails by it."""
+        with self._lock:
+            if self._look.is_due and not self._closing.is_set():
+                self._look.is_due = False
+                self._looker = threading.Thread(
+                    target=self._look_at_server, name="qrlogin-first-look", daemon=True
+                )
+                with suppress(RuntimeError):  # there is no thread to be had
+                    self._looker.start()
+
+    def _look_at_server(self) -> None:
+        with suppress(Exception):
+            self._look.log(self._time.spend(self._client.info))
 
     def _send(self, command: Command) -> object:
         try:
@@ -145,15 +187,21 @@ class RedisStore:
 
     def _evaluate(self, command: Command) -> object:
         script, arguments = self._calls.script(command), self._calls.arguments(command)
+        send = self._client.execute_command
+        if self._durability and command.row.durable:
+            send = self._send_confirmed
         try:
             try:
-                return self._client.execute_command("EVALSHA", script.sha, *arguments)
+                return send("EVALSHA", script.sha, *arguments)
             except NoScriptError:  # the server restarted, failed over or was flushed
-                return self._client.execute_command("EVAL", script.text, *arguments)
+                return send("EVAL", script.text, *arguments)
         except ResponseError as error:
             if not self._calls.must_do_without_flags(script, error):
                 raise
         return self._evaluate(command)
+
+    def _send_confirmed(self, *words: str | bytes | int) -> object:
+        return send_confirmed(self._client, self._durability, words)
 
     def listen(self, login_id: str) -> LocalListener:
         """As `Store.listen`. The first call starts the thread that subscribes.
@@ -186,6 +234,8 @@ class RedisStore:
             # It is a daemon thread, so one that hangs on a dead server does not keep the process
             # alive.
             self._subscriber.join(1)
+        if self._looker and self._looker.is_alive():
+            self._looker.join(1)
         if self._own:
             for client in (self._client, *sentinels_of(self._client)):
                 client.close()
@@ -212,6 +262,7 @@ class AsyncRedisStore:
     :param prefix: as for `RedisStore`.
     :param reread: as for `RedisStore`.
     :param timeout: as for `RedisStore`.
+    :param durability: as for `RedisStore`.
     :param now: as for `RedisStore`.
     """
 
@@ -222,19 +273,35 @@ class AsyncRedisStore:
         prefix: str = "qrlogin:",
         reread: float = 30.0,
         timeout: float = 2.0,
+        durability: Durability = NONE,
         now: Callable[[], int] | None = None,
     ) -> None:
         if not isinstance(client, Target):
             check_client(client, blocks=False)
         found = client if isinstance(client, Target) else Target.of(client, blocks=False)
         self._time = CallTime(check_timeout(timeout))
+        check_durability(durability, found, self._time.seconds)
         self._own = found is not None  # whether its connections are the store's
         self._client: Any = found.open(self._time, blocks=False) if found else client
-        self._calls = RedisCalls(prefix, now)
+        self._calls = RedisCalls(prefix, now, durable=bool(durability))
+        self._durability = durability
         self._listeners = AsyncListeners(reread=reread)
         self._outages = OutageLog("Redis", describe, lambda: self._listeners.closed)
         self._subscriber: asyncio.Task[None] | None = None
-        self._pipeline = CommandPipeline(self._client, self._calls, self._time, resends=self._own)
+        self._pipeline = CommandPipeline(
+            self._client,
+            self._calls,
+            self._time,
+            resends=self._own,
+            spare=int(bool(durability)),
+        )
+        #: Apart, so that a read does not wait until other calls have their copies.
+        self._confirming = ConfirmingPipeline(
+            self._client, self._calls, self._time, durability, resends=self._own
+        )
+        self._look = FirstLook(durability, is_cluster=isinstance(self._client, AsyncClusterClient))
+        self._look.is_due = self._own
+        self._looker: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -246,6 +313,7 @@ class AsyncRedisStore:
         reread: float = 30.0,
         timeout: float = 2.0,
         max_connections: int = 50,
+        durability: Durability = NONE,
         now: Callable[[], int] | None = None,
     ) -> Self:
         """A store at an address; all arguments as in `RedisStore.from_url`.
@@ -256,25 +324,42 @@ class AsyncRedisStore:
         :param reread: seconds after which a waiting browser's login is read again while the
             subscription does not work.
         :param timeout: seconds that one call takes at most, with everything that it waits for.
-        :param max_connections: to each server, at least 2.
+        :param max_connections: to each server, at least 2; with a durability, at least 3.
+        :param durability: as for the class.
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
         :raises Misconfigured: for an argument that cannot work.
         """
         check_timeout(timeout)
+        url, durability = from_address(url, durability)
         target, seconds = Target.at(url, max_connections, blocks=False)
         found: Any = target  # in place of a client
-        return cls(found, prefix=prefix, reread=reread, timeout=seconds or timeout, now=now)
+        return cls(
+            found,
+            prefix=prefix,
+            reread=reread,
+            timeout=seconds or timeout,
+            durability=durability,
+            now=now,
+        )
 
     async def apply(self, command: Command) -> Reply:
         """As `AsyncStore.apply`. Raises `Unavailable`."""
         # The pipeline has tasks of its own, so redis-py never sees a caller cancelled: it would
         # have to drop the connection each time.
         self._check_loop()
-        raw = await self._pipeline.send(command)
-        if isinstance(raw, Exception):
+        is_confirmed = self._durability and command.row.durable
+        raw = await (self._confirming if is_confirmed else self._pipeline).send(command)
+        if isinstance(raw, Exception) and not isinstance(raw, Shortfall):
             raise self._failure(raw) from raw
-        self._outages.answered(command)
-        return read_reply(raw)
+        if self._look.is_due:
+            self._look.is_due = False
+            self._looker = asyncio.create_task(self._look_at_server(), name="qrlogin-first-look")
+        return _released(command, raw, self._outages)
+
+    async def _look_at_server(self) -> None:
+        with suppress(Exception):
+            async with asyncio.timeout(self._time.seconds):
+                self._look.log(await self._client.info())
 
     def _failure(self, error: Exception) -> Exception:
         if isinstance(error, OutOfMemoryError):
@@ -310,8 +395,12 @@ class AsyncRedisStore:
         while self._subscriber and not self._subscriber.done():
             self._subscriber.cancel()  # in a loop, because redis-py may swallow a cancellation
             await asyncio.wait({self._subscriber}, timeout=TICK_SECONDS)
+        if self._looker and not self._looker.done():
+            self._looker.cancel()
+            await asyncio.wait({self._looker}, timeout=TICK_SECONDS)
         if self._own:
             await self._pipeline.drain()
+            await self._confirming.drain()
             for client in (self._client, *sentinels_of(self._client)):
                 await client.aclose()
 
@@ -329,7 +418,8 @@ class AsyncRedisStore:
                     while True:
                         async with asyncio.timeout(subscription.timeout + seconds):
                             message = await pubsub.get_message(timeout=subscription.timeout)
-                        subscription.receive(message, running_calls=len(self._pipeline))
+                        running = len(self._pipeline) + len(self._confirming)
+                        subscription.receive(message, running_calls=running)
                         if subscription.needs_ping():
                             await pubsub.ping()
                         # redis-py returns messages that it has read already without a pause, and
@@ -343,6 +433,24 @@ class AsyncRedisStore:
                 await asyncio.sleep(subscription.pause_after(error))
             finally:
                 self._listeners.reliable = False  # also if this task was cancelled
+
+
+def _released(command: Command, raw: object, outages: OutageLog) -> Reply:
+    """The reply, if it may be released: a `Shortfall` raises `Unavailable`, unless no user relies
+    on that answer.
+    """
+    if not isinstance(raw, Shortfall):
+        outages.answered(command)
+        return read_reply(raw)
+    outages.works("calls")
+    reply = read_reply(raw.answer)
+    if not releases(command, reply):
+        return reply
+    missing = outages.failed("durable answers", raw)
+    raise Unavailable(
+        f"the store has the write, and too few copies: {missing}. The same call again finds out "
+        "whether they have it"
+    ) from raw
 
 
 def _full(outages: OutageLog, error: Exception) -> Unavailable:

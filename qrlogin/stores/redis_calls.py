@@ -34,15 +34,18 @@ class RedisCalls:
         Cluster would misread.
     :param now: returns milliseconds since 1970, in place of the server's clock; None: the server's
         clock.
+    :param durable: whether the scripts of durable rows write the record also if it stays the same.
     """
 
-    def __init__(self, prefix: str, now: Callable[[], int] | None) -> None:
+    def __init__(
+        self, prefix: str, now: Callable[[], int] | None, *, durable: bool = False
+    ) -> None:
         if not _PREFIX.fullmatch(prefix):
             raise Misconfigured(
                 "prefix must be 1 to 64 printable ASCII characters without spaces and braces, "
                 "such as 'qrlogin:'"
             )
-        self._now = now
+        self._now, self._durable = now, durable
         # Exact names in place of one pattern: the server compares every PUBLISH, also of other
         # applications, with every pattern; an ACL grants a pattern only if it is spelled the same;
         # and a prefix may hold a wildcard's character.
@@ -95,7 +98,7 @@ class RedisCalls:
         # Rows are constants, and making a script takes longer than all else of a command.
         cached = self._scripts.get(row.name)
         if cached is None or cached.row is not row:
-            cached = self._scripts[row.name] = RowScripts.of(row)
+            cached = self._scripts[row.name] = RowScripts.of(row, durable=self._durable)
         return cached
 
 

@@ -21,6 +21,7 @@ from redis.retry import Retry
 
 from qrlogin.errors import Misconfigured
 from qrlogin.stores.addresses import read_redis_address
+from qrlogin.stores.durability import Durability, Shortfall
 from qrlogin.stores.outages import LOST_CONNECTION
 from qrlogin.stores.redis_call_time import (
     AsyncPool,
@@ -115,6 +116,8 @@ _AWAITED: Final = _Colour(
     adapted=renewed,
     cluster_client=AsyncClusterClient,
 )
+#: How many connections a store with a durability needs.
+_LEAST_CONNECTIONS: Final = 3
 
 
 def check_client(client: object, *, blocks: bool) -> None:
@@ -151,6 +154,8 @@ def check_timeout(timeout: object) -> float:
 
 def describe(error: Exception) -> tuple[str, str]:
     """What `OutageLog` may show of an error, and its kind."""
+    if isinstance(error, Shortfall):
+        return str(error), "Shortfall"
     shown = "TimeoutError" if isinstance(error, NotSent) else type(error).__name__
     if isinstance(error, ResponseError):
         # The first word is the server's own code, such as OOM, READONLY or NOPERM.
@@ -340,3 +345,24 @@ def sentinels_of(client: Any) -> list[Any]:
     """
     manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     return [*manager.sentinels] if manager else []
+
+
+def check_durability(durability: object, target: Target | None, seconds: float) -> None:
+    """Raises `Misconfigured` unless the connections of a store can wait for its copies.
+
+    :param durability: what must be confirmed before an answer.
+    :param target: of the store; None for a client that is not redis-py's own.
+    :param seconds: that a call may take. A reply is waited for half of them.
+    """
+    if not isinstance(durability, Durability):
+        raise Misconfigured("durability must be a Durability, such as Durability.wait(replicas=1)")
+    if not durability:
+        return
+    if target is None:
+        raise Misconfigured("a durability needs a client of redis-py's own classes, or from_url()")
+    if target.max_connections < _LEAST_CONNECTIONS:
+        raise Misconfigured(
+            f"with a durability, max_connections must be at least {_LEAST_CONNECTIONS}: one of "
+            "them holds the subscription, and one waits for copies"
+        )
+    durability.check_timeout(seconds / 2)

@@ -252,6 +252,10 @@ class ClusterClient:
         self._read_slots()
         return {f"{node[0]}:{node[1]}": self._client(node) for node in self._slots.owners}
 
+    def info(self) -> dict[str, Any]:
+        """What each node that serves slots answers to INFO, by its host and port."""
+        return {name: client.info() for name, client in self.masters().items()}
+
     def pubsub(self) -> Any:
         """A subscription at any node."""
         return self._client(random.choice(self._slots.nodes)).pubsub()  # noqa: S311 - no secret
@@ -325,6 +329,11 @@ class AsyncClusterClient:
         if node not in self._clients:
             self._clients[node] = self._open_node(node)
         return self._clients[node]
+
+    async def info(self) -> dict[str, Any]:
+        """As `ClusterClient.info`."""
+        await self._read_slots()
+        return {f"{at[0]}:{at[1]}": await self._client(at).info() for at in self._slots.owners}
 
     def pubsub(self) -> Any:
         """A subscription at any node."""

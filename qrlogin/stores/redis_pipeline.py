@@ -40,9 +40,11 @@ def _can_pipeline(client: Any) -> bool:
     )
 
 
-def _free_connections(client: Any) -> int:
-    """How many connections of its pool are left beside the subscription's: at least one."""
-    return max(1, int(client.connection_pool.max_connections) - 1)
+def _free_connections(client: Any, spare: int) -> int:
+    """How many connections of its pool are left beside the subscription's and the spare ones: at
+    least one.
+    """
+    return max(1, int(client.connection_pool.max_connections) - 1 - spare)
 
 
 class _Call:
@@ -74,14 +76,23 @@ class CommandPipeline:
         reply arrives.
     :param resends: whether a command whose reply was lost is sent once more: not over a client
         with retries of its own.
+    :param spare: how many connections of the pool are not for these commands, beside that of the
+        subscription.
     """
 
     def __init__(
-        self, client: Any, calls: RedisCalls, call_time: CallTime, *, resends: bool
+        self,
+        client: Any,
+        calls: RedisCalls,
+        call_time: CallTime,
+        *,
+        resends: bool,
+        spare: int = 0,
     ) -> None:
         self._client, self._calls, self._time = client, calls, call_time
         #: How many pipelines may be under way. 0: each command is sent on its own.
-        self._pipelines = min(PIPELINES, _free_connections(client)) if _can_pipeline(client) else 0
+        most = min(PIPELINES, _free_connections(client, spare)) if _can_pipeline(client) else 0
+        self._pipelines = most
         self._resends, self._patience = resends, call_time.seconds
         self._queue = deque[_Call]()
         self._sending: set[asyncio.Task[bool]] = set()  # asyncio itself holds tasks weakly
@@ -229,14 +240,18 @@ class CommandPipeline:
         return True
 
     async def _ask(self, batch: list[_Call], *, by_text: bool) -> list[object]:
-        if len(batch) == 1:
+        return await self._send_together([self._words(call, by_text) for call in batch])
+
+    async def _send_together(self, commands: list[tuple[str | bytes | int, ...]]) -> list[object]:
+        """The reply to each command, or its `ResponseError`. They go out over one connection."""
+        if len(commands) == 1:
             try:
-                return [await self._client.execute_command(*self._words(batch[0], by_text))]
+                return [await self._client.execute_command(*commands[0])]
             except ResponseError as error:
                 return [error]
         pipeline = self._client.pipeline(transaction=False)
-        for call in batch:
-            pipeline.execute_command(*self._words(call, by_text))
+        for each in commands:
+            pipeline.execute_command(*each)
         replies: list[object] = await pipeline.execute(raise_on_error=False)
         return replies
 

@@ -54,18 +54,23 @@ class RowScripts:
     """
 
     @classmethod
-    def of(cls, row: Row) -> Self:
-        """Make the scripts of a row."""
+    def of(cls, row: Row, *, durable: bool = False) -> Self:
+        """Make the scripts of a row.
+
+        :param row: the row.
+        :param durable: whether each answer of a durable row is preceded by a write, also if nothing
+            changes. WAIT counts the copies of what its own connection has written.
+        """
         values = tuple(dict.fromkeys((*row.proves, *row.guards, *row.repeats_if, *row.writes)))
         durations = (*row.instants, *(_PACES if row.paces else ()))
         text = SCRIPT
-        for place, lua in _columns(row, values, durations).items():
+        for place, lua in _columns(row, values, durations, durable=durable).items():
             text = text.replace(f"-- <{place}>\n", "".join(f"{line}\n" for line in lua))
         return cls(row, values, durations, Script.of(text), Script.of(ALLOW_OOM + text))
 
 
 def _columns(
-    row: Row, values: tuple[str, ...], durations: tuple[str, ...]
+    row: Row, values: tuple[str, ...], durations: tuple[str, ...], *, durable: bool
 ) -> dict[str, Iterable[str]]:
     """Lines of Lua, by their place in `step.lua`."""
     value = {name: f"ARGV[{at}]" for at, name in enumerate(values, _FIRST)}
@@ -89,6 +94,13 @@ def _columns(
     # The states by name come before "any".
     sources = sorted(row.sources.items(), key=lambda source: source[0] == ANY)
     return {
+        "durable": [
+            "if known and not written and verdict ~= 'forbidden' then",
+            "  if is_hash then keep('') else call('SET', KEYS[1], kept, 'KEEPTTL') end",
+            "end",
+        ]
+        if durable and row.durable
+        else [],
         "proves": [refused(proven(name)) for name in row.proves],
         "repeats": [f"if {' and '.join(repeated)} then return answer('repeated') end"]
         if row.repeats

@@ -51,6 +51,31 @@ def cluster(*folders: str) -> Iterator[Sequence[RedisServer]]:
         yield nodes
 
 
+@contextmanager
+def replica_of_node(master: RedisServer) -> Iterator[RedisServer]:
+    """A replica of one of the masters of a Cluster, which is online."""
+    with (
+        _Node(redis_binary()) as node,
+        redis.Redis(port=node.port, decode_responses=True) as client,
+    ):
+        assert isinstance(master, _Node)
+        client.execute_command("CLUSTER", "MEET", LOOPBACK, master.port, master.bus)
+        with redis.Redis(port=master.port, decode_responses=True) as other:
+            name = other.execute_command("CLUSTER", "MYID")
+        _until(lambda: name in str(client.execute_command("CLUSTER", "NODES")))
+        client.execute_command("CLUSTER", "REPLICATE", name)
+        wait_for_replicas(master.port)
+        yield node
+
+
+def promote_in_cluster(replica: RedisServer) -> None:
+    """Let a replica and its master change places. Returns when the replica is the master."""
+    with redis.Redis(port=replica.port, decode_responses=True) as client:
+        client.execute_command("CLUSTER", "FAILOVER")
+        _until(lambda: client.info("replication")["role"] == "master")
+    wait_for_replicas(replica.port)
+
+
 class _Node(RedisServer):
     """A master that the others do not declare dead while it is paused."""
 
@@ -68,6 +93,43 @@ class _Node(RedisServer):
             str(PATIENT_MS),
         ]
         return [*super()._command(port, folder), *options]
+
+
+@contextmanager
+def replicated(binary: str, *options: str) -> Iterator[tuple[RedisServer, RedisServer]]:
+    """A master and its replica, which is online."""
+    with ExitStack() as stack:
+        delay = ("--repl-diskless-sync-delay", "0")
+        master = stack.enter_context(RedisServer(binary, *delay, *options))
+        where = ("--replicaof", LOOPBACK, str(master.port))
+        replica = stack.enter_context(RedisServer(binary, *where, *options))
+        wait_for_replicas(master.port)
+        yield master, replica
+
+
+def wait_for_replicas(port: int, count: int = 1) -> None:
+    """Returns when so many replicas of the master at this port are online."""
+    with redis.Redis(port=port, decode_responses=True) as client:
+        _until(
+            lambda: (
+                [
+                    each["state"]
+                    for each in client.info("replication").values()
+                    if isinstance(each, dict)
+                ]
+                == ["online"] * count
+            )
+        )
+
+
+def cut_link(port: int) -> None:
+    """The replica at this port loses its master, and cannot come back: its password is wrong from
+    now on.
+    """
+    with redis.Redis(port=port) as client:
+        client.config_set("masteruser", "nobody")
+        client.config_set("masterauth", "wrong")
+        client.execute_command("CLIENT", "KILL", "TYPE", "master")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ KEPT = {
     Path(__file__).with_name("test_sql.py"): ("races", "waits"),
     Path(__file__).with_name("test_acl.py"): ("test_acl",),
     Path(__file__).with_name("test_deployments.py"): ("test_deployments",),
+    Path(__file__).with_name("test_durability.py"): ("test_durability",),
 }
 
 
