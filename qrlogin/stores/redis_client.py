@@ -54,7 +54,7 @@ _NOT_OURS: Final = (
 )
 #: What redis-py puts into every connection to a node of a Cluster, for its own client.
 _OF_CLUSTER: Final = ("host", "port", "redis_connect_func", "response_callbacks")
-#: Connections of one store to one server, also if the application's client may have more.
+#: Connections to one server, if the application's client may have more.
 _MOST: Final = 50
 #: One Sentinel that does not answer takes so much of a call's time, and the next one is asked.
 _SENTINELS_SHARE: Final = 0.5
@@ -249,7 +249,7 @@ class Target:
             options = dict(manager.connection_kwargs)
             kind = colour.tls if options.pop("ssl", False) else colour.connection
             kind = options.pop("connection_class", kind)
-            most = options.pop("max_connections", _MOST)
+            most = _limited(options.pop("max_connections", _MOST))
             known = [*manager.nodes_cache.values(), *manager.startup_nodes.values()]
             nodes = dict.fromkeys((node.host, int(node.port)) for node in known)
             return cls(
@@ -262,7 +262,8 @@ class Target:
         if not isinstance(client, colour.client):
             return None
         pool = client.connection_pool
-        options, kind, most = pool.connection_kwargs, pool.connection_class, pool.max_connections
+        options, kind = pool.connection_kwargs, pool.connection_class
+        most = _limited(pool.max_connections)
         manager = getattr(pool, "sentinel_manager", None)
         if manager is None:
             return cls(dict(options), kind, most)
@@ -297,7 +298,7 @@ class Target:
                 **_NAMELESS,
                 "call_time": call_time,
                 "connection_class": colour.adapted(kind, call_time),
-                "max_connections": min(self.max_connections, _MOST),
+                "max_connections": self.max_connections,
                 "socket_timeout": seconds / 2,
                 "socket_connect_timeout": seconds,
                 "retry": colour.retry(NoBackoff(), 0),
@@ -332,6 +333,13 @@ class Target:
             **arguments(self.connection_class, self.options, call_time.seconds),
         )
         return colour.client.from_pool(pool)
+
+
+def _limited(most: int) -> int:
+    """How many connections a store has in place of a client that may have so many: two at least,
+    because the subscription holds one.
+    """
+    return max(2, min(most, _MOST))
 
 
 def _but(options: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, Misconfigured, QRLogin
 from qrlogin.stores import AsyncRedisStore, AsyncStore, RedisStore, open_async_store, open_store
@@ -140,6 +141,18 @@ def test_an_option_of_an_address_goes_where_it_belongs() -> None:
     ]
     assert "password" not in repr(target)
     assert Target.at("redis://a?socket_timeout=3", 50, blocks=True)[1] == 6.0
+
+
+@for_each_row("theirs, ours", [(1, 2), (2, 2), (7, 7), (50, 50), (10_000, 50), (None, 50)])
+def test_a_store_has_about_as_many_connections_as_the_client_that_it_is_given(
+    theirs: int | None, ours: int
+) -> None:
+    client = Redis(max_connections=theirs) if theirs else Redis()
+    store = RedisStore(client)
+    assert store._client.connection_pool is not client.connection_pool
+    assert store._client.connection_pool.max_connections == ours
+    many = RedisStore.from_url("redis://h", max_connections=500)
+    assert many._client.connection_pool.max_connections == 500
 
 
 def test_without_redis_py_only_the_memory_store_opens(monkeypatch: pytest.MonkeyPatch) -> None:
