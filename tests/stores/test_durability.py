@@ -407,8 +407,8 @@ def test_a_failover_of_a_replica_without_its_link_undoes_nothing_that_was_confir
     "durability",
     [
         Durability.none(),
-        Durability.aof(1, 0, 3000),
-        pytest.param(Durability.wait(1, 3000), marks=pytest.mark.matrix),
+        Durability.aof(1, 0, 900),
+        pytest.param(Durability.wait(1, 900), marks=pytest.mark.matrix),
     ],
     ids=str,
 )
