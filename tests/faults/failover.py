@@ -37,10 +37,14 @@ from tests.stores.clusters import (
 )
 
 T = TypeVar("T")
+#: Kills the server, sets the event, and returns when logins can go on.
+KillAndRecover = Callable[[threading.Event], None]
 OPTIONS: Any = {"secret_keys": [KEY], "verification_uri": URI, "policy": UNLIMITED}
 #: Seconds from the cut of the link to the death of the master.
 CUT_SECONDS = 0.5
 WORKERS = 8
+#: How many approvals wait for their browsers when the server is killed, at least.
+WAITING = 3
 
 
 @dataclass
@@ -191,13 +195,13 @@ def kill_without_persistence(durability: Durability, logins: int, seed: int = 1)
     starts again, empty; with that file, it reads it; and with a replica, Sentinel promotes that.
 
     :param durability: of the store.
-    :param logins: how many.
+    :param logins: how many, at least 24.
     :param seed: of how long users take.
     """
     counts, paces, lock = Counts(logins), random.Random(seed), threading.Lock()
     with _server(durability) as (client, kill_and_recover):
         qr = QRLogin(RedisStore(client, timeout=PATIENCE, durability=durability), **OPTIONS)
-        half, done = threading.Event(), iter(range(logins))
+        approved, killed = threading.Semaphore(0), threading.Event()
 
         def add(field: str) -> None:
             with lock:
@@ -216,8 +220,6 @@ def kill_without_persistence(durability: Durability, logins: int, seed: int = 1)
 
         def log_in(number: int) -> None:
             core, is_approved = qr.core, False
-            if number == logins // 2:
-                half.set()
             while True:
                 try:
                     begun = insisted(core.begin())
@@ -225,7 +227,11 @@ def kill_without_persistence(durability: Durability, logins: int, seed: int = 1)
                     insisted(core.confirm(begun.scan_code, subject="42"))
                     is_approved = True
                     device = core.read_device_code(begun.device_code)
-                    time.sleep(paces.uniform(0.1, 0.2))  # the browser asks "continue as …?"
+                    # The browser asks "continue as …?". Every third user takes long.
+                    if number % 3 == 0 and number > logins // 2 and not killed.is_set():
+                        approved.release()
+                        killed.wait(READY_SECONDS)
+                    time.sleep(paces.uniform(0, 0.05))
                     seen = insisted(core.status(device)).scanned_by
                     assert seen is not None
                     insisted(core.redeem(device, acknowledged=seen.tag, op="op-" + "0" * 20))
@@ -236,9 +242,10 @@ def kill_without_persistence(durability: Durability, logins: int, seed: int = 1)
                         return
 
         with ThreadPoolExecutor(WORKERS) as users:
-            running = [users.submit(log_in, number) for number in done]
-            half.wait(READY_SECONDS)
-            kill_and_recover()
+            running = [users.submit(log_in, number) for number in range(logins)]
+            for _ in range(WAITING):
+                assert approved.acquire(timeout=READY_SECONDS)
+            kill_and_recover(killed)
             for one in running:
                 one.result(READY_SECONDS)
         qr.close()
@@ -246,7 +253,9 @@ def kill_without_persistence(durability: Durability, logins: int, seed: int = 1)
 
 
 @contextmanager
-def _server(durability: Durability) -> Iterator[tuple[redis.Redis, Callable[[], None]]]:
+def _server(
+    durability: Durability,
+) -> Iterator[tuple[redis.Redis, KillAndRecover]]:
     """A client of a server that suits the durability, and what kills the server and waits until
     logins can go on.
     """
@@ -259,8 +268,9 @@ def _server(durability: Durability) -> Iterator[tuple[redis.Redis, Callable[[], 
             service: Any = Sentinel(addresses, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
             client = stack.enter_context(service.master_for("logins"))
 
-            def fail_over() -> None:
+            def fail_over(killed: threading.Event) -> None:
                 master.process.kill()
+                killed.set()
                 lose_patience(addresses)
                 asyncio.run(_until_master(replica))
                 where = ("--replicaof", LOOPBACK, str(replica))
@@ -274,9 +284,10 @@ def _server(durability: Durability) -> Iterator[tuple[redis.Redis, Callable[[], 
         binary = valkey_binary() if durability.local else redis_binary()
         server = stack.enter_context(RedisServer(binary, "--dir", folder, *file))
 
-        def restart() -> None:
+        def restart(killed: threading.Event) -> None:
             server.process.kill()
             server.process.wait()
+            killed.set()
             server.stop()
             server.start()
 
