@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.matrix, pytest.mark.timeout(240)]
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGE = (DOCS / "proxies.md").read_text("utf-8")
-PATIENCE = 20.0
+PATIENCE = 60.0  # seconds, on a machine with too much to do
 SPOOFED = "203.0.113.66"
 
 
@@ -299,7 +299,7 @@ class Login:
         began = time.monotonic()
         answer = self.browser.get(self.id, params={"after": version, "wait": 25})
         assert answer.status_code == 200, answer.text
-        assert 0.5 < time.monotonic() - began < PATIENCE, "it was not held, or the news came late"
+        assert 0.5 < time.monotonic() - began < 24, "it was not held, or the news came late"
         return dict(answer.json())
 
     def redeem(self, status: dict[str, Any]) -> httpx2.Response:
@@ -331,7 +331,7 @@ def test_events_arrive_through_each_proxy_while_the_stream_is_open(site: Site) -
                 began = time.monotonic()
                 login.phone(verb)
                 states.append(json.loads(next(lines).removeprefix("data: "))["state"])
-                assert time.monotonic() - began < 10, "the proxy kept the event until the next one"
+                assert time.monotonic() - began < 40, "the proxy kept the event until the next one"
         assert states == ["pending", "scanned", "confirmed"]
 
 
@@ -340,7 +340,8 @@ def test_a_websocket_passes_each_proxy(site: Site) -> None:
         cookie = "; ".join(f"{name}={value}" for name, value in login.browser.cookies.items())
         address = f"wss://{LOOPBACK}:{site.port}/qrlogin/{login.id}/socket"
         headers = {"Origin": site.origin, "Cookie": cookie}
-        with connect(address, additional_headers=headers, ssl=site.tls, proxy=None) as channel:
+        options: dict[str, Any] = {"ssl": site.tls, "proxy": None, "open_timeout": PATIENCE}
+        with connect(address, additional_headers=headers, **options) as channel:
             assert json.loads(channel.recv(PATIENCE))["state"] == "pending"
             login.phone("scan")
             assert json.loads(channel.recv(PATIENCE))["state"] == "scanned"
