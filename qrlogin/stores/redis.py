@@ -216,6 +216,9 @@ class AsyncRedisStore:
     ) -> Self:
         """A store with connections of its own; all arguments as in `RedisStore.from_url`.
 
+        Its commands do not pass through redis-py's `execute_command`. To trace them there, give the
+        store a client of your own.
+
         :param url: `redis://`, `rediss://` or `unix://`.
         :param prefix: begins every key and channel.
         :param reread: seconds after which a waiting browser's login is read again while the

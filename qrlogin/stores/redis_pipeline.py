@@ -4,6 +4,10 @@ Commands that tasks give in one tick of the event loop leave together, over one 
 redis-py's pool. While a few pipelines are under way, later commands wait, and leave together in
 their turn. Each command has its own outcome: an error of one is not an error of its neighbours.
 
+Over a client that the store made, these few connections stay taken from the pool. redis-py's
+`execute_command` needs more CPU to take a connection, to give it back and to prepare retries and
+metrics than for the command itself.
+
 It decides nothing about a command's meaning and waits for no lock.
 """
 
@@ -62,6 +66,56 @@ class _Call:
             self.outcome.set_result(outcome)
 
 
+class _KeptConnections:
+    """The connections for pipelines, of a pool that only the store uses.
+
+    It uses `get_connection` and `ensure_connection` of redis-py's pool, and `pack_commands`,
+    `send_packed_command`, `read_response`, `disconnect` and `socket_timeout` of its connections.
+
+    :param pool: the pool of redis-py. A connection that is taken from it is not given back.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool, self._idle = pool, list[Any]()
+
+    async def ask(self, commands: list[tuple[str | bytes | int, ...]]) -> list[object]:
+        """Send commands together. Returns the reply of each, or its `ResponseError`.
+
+        If it raises or is cancelled, the connection is closed: replies may be on their way, and
+        must not be read as those of later commands.
+        """
+        connection = self._idle.pop() if self._idle else await self._pool.get_connection()
+        try:
+            # As the pool does for each command: it connects again if the server has closed the
+            # connection, or if there is a reply that no command has asked for.
+            await self._pool.ensure_connection(connection)
+            return await _ask(connection, commands)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            self._idle.append(connection)
+
+
+async def _ask(connection: Any, commands: list[tuple[str | bytes | int, ...]]) -> list[object]:
+    # One time-out for the round trip. redis-py would set one for writing and one for each reply,
+    # and in Python 3.11 start a task for the first.
+    seconds, connection.socket_timeout = connection.socket_timeout, None
+    try:
+        async with asyncio.timeout(seconds):
+            await connection.send_packed_command(connection.pack_commands(commands))
+            return [await _reply(connection) for _ in commands]
+    finally:
+        connection.socket_timeout = seconds
+
+
+async def _reply(connection: Any) -> object:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
 class CommandPipeline:
     """Sends commands for one asyncio store, in one event loop.
 
@@ -80,6 +134,7 @@ class CommandPipeline:
         self._pipelines = min(PIPELINES, _free_connections(client)) if _can_pipeline(client) else 0
         # The application has chosen its client's retries and time-outs itself.
         self._resends, self._patience = False, PATIENCE_SECONDS
+        self._kept: _KeptConnections | None = None
         self._queue = deque[_Call]()
         self._sending: set[asyncio.Task[bool]] = set()  # asyncio itself holds tasks weakly
         #: Commands under way, by login_id. Those of one login do not overtake each other.
@@ -94,6 +149,8 @@ class CommandPipeline:
         :param timeout: seconds that a command waits for its turn while no reply arrives.
         """
         self._resends, self._patience = True, timeout
+        if self._pipelines:
+            self._kept = _KeptConnections(self._client.connection_pool)
 
     def __len__(self) -> int:
         """How many commands wait for the server."""
@@ -224,6 +281,8 @@ class CommandPipeline:
         return True
 
     async def _ask(self, batch: list[_Call], *, by_text: bool) -> list[object]:
+        if self._kept:
+            return await self._kept.ask([self._words(call, by_text) for call in batch])
         if len(batch) == 1:
             try:
                 return [await self._client.execute_command(*self._words(batch[0], by_text))]
