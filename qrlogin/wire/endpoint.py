@@ -15,7 +15,7 @@ others.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import aclosing, closing, suppress
 from dataclasses import replace
 from functools import cache
@@ -276,19 +276,22 @@ class AsyncEndpoint:
         """The logins that it answers for."""
         return self._qr
 
-    async def browser(self, request: Request) -> Response:
-        """Answer a request of the browser that is to be logged in.
+    # `browser` and `phone` return the coroutine of `_respond`. A coroutine of their own would cost
+    # memory in each of thousands of requests that are held.
+
+    def browser(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """Answer a request of the browser that is to be logged in. Await it.
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(request, self.dialect.browser, "browser")
+        return self._respond(request, self.dialect.browser, "browser")
 
-    async def phone(self, request: Request, person: Person | None) -> Response:
-        """Answer a request of the phone on which `person` is signed in (None: no one is).
+    def phone(self, request: Request, person: Person | None) -> Coroutine[Any, Any, Response]:
+        """Answer a request of the phone on which `person` is signed in (None: no one is). Await it.
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(
+        return self._respond(
             request, lambda request: self.dialect.phone(request, person), "phone", person
         )
 
@@ -311,7 +314,19 @@ class AsyncEndpoint:
         person: Person | None = None,
     ) -> Response:
         try:
-            response = await self._execute(request, read(request), person)
+            exchange = read(request)
+            if isinstance(exchange, Response):
+                response = exchange
+            else:
+                if request.method == "HEAD":
+                    exchange = _for_head(self._qr.core, exchange)
+                operation = exchange.operation
+                if isinstance(operation, HeldStatus):
+                    response = await self._hold(request, exchange, operation)
+                elif isinstance(operation, Stream):
+                    response = await self._stream(request, exchange, operation)
+                else:
+                    response = await self._run(request, exchange, operation, person)
         except _REFUSALS as error:
             self._unrouted.note(error, request, side)
             _note_limit(error)
@@ -320,25 +335,21 @@ class AsyncEndpoint:
             return _UNCHANGED
         return _without_body(response) if request.method == "HEAD" else response
 
-    async def _execute(
-        self, request: Request, exchange: Exchange[Any] | Response, person: Person | None
+    async def _run(
+        self,
+        request: Request,
+        exchange: Exchange[Any],
+        operation: Operation[Any],
+        person: Person | None,
     ) -> Response:
-        if isinstance(exchange, Response):
-            return exchange
-        if request.method == "HEAD":
-            exchange = _for_head(self._qr.core, exchange)
-        if isinstance(exchange.operation, HeldStatus):
-            return await self._hold(request, exchange, exchange.operation)
-        if isinstance(exchange.operation, Stream):
-            return await self._stream(request, exchange, exchange.operation)
         if self._judge and exchange.look and person:
             looking = exchange.look()
             looked = await self._qr.run(looking)
             if self._judge.concerns(looked):
                 await _ask_judge(self._judge, looked, person, request)
-            if looking is exchange.operation:
+            if looking is operation:
                 return exchange.answer(looked)
-        return exchange.answer(await self._qr.run(exchange.operation))
+        return exchange.answer(await self._qr.run(operation))
 
     async def _hold(
         self, request: Request, exchange: Exchange[Status], held: HeldStatus
@@ -568,12 +579,15 @@ class _Waits:
         return network_of(self._find(request))
 
     def acquire(self, request: Request, address: str) -> bool:
-        """Take a slot for this request. Returns False if none is free for this address, or if the
-        request must not be held.
+        """Take a slot for this request, which then forgets its headers. Returns False if none is
+        free for this address, or if the request must not be held.
         """
         slots = self._slots
         if not request.one_at_a_time and slots.max_waiting:
-            return slots.acquire(address, self._most)
+            if not slots.acquire(address, self._most):
+                return False
+            request._release_headers()
+            return True
         if slots.max_waiting:
             _log_once(
                 logging.WARNING,
