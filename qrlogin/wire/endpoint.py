@@ -361,10 +361,7 @@ class AsyncEndpoint:
             )
         try:
             # Not every framework cancels the handler of a browser that disconnected.
-            async with (
-                AsyncWatch(self._qr, held.device) as watch,
-                _EndingOnDisconnect(watch.end, request.wait_disconnect),
-            ):
+            async with AsyncWatch(self._qr, held.device, request.wait_disconnect) as watch:
                 status = await watch.wait(after=held.after, timeout=held.timeout)
                 client_gone = watch.ended and not self._qr.draining
             return _CLIENT_GONE if client_gone else exchange.answer(status)
@@ -405,10 +402,7 @@ class AsyncEndpoint:
         wait_disconnect: Callable[[], Awaitable[None]] | None,
     ) -> AsyncGenerator[StreamItem, None]:
         try:
-            async with (
-                AsyncWatch(self._qr, stream.device) as watch,
-                _EndingOnDisconnect(watch.end, wait_disconnect),
-            ):
+            async with AsyncWatch(self._qr, stream.device, wait_disconnect) as watch:
                 steps = streams.conversation(
                     stream.cursor, self._streaming.life, heartbeat, lambda: watch.ended
                 )
@@ -526,41 +520,6 @@ async def _ask_judge(judge: JudgeCalls, looked: Scanned, person: Person, request
         except Exception as error:
             returned = judge.failed(error)
     judge.enforce(returned)
-
-
-class _EndingOnDisconnect:
-    """Within this `async with`, `end` is called when the browser disconnects.
-
-    ASGI says that a browser disconnected only to a task that awaits it. So this is the one task
-    that a held request has beside its own.
-
-    :param end: Ends the wait.
-    :param wait_disconnect: Returns when the browser disconnects. None: the server does not show
-        that, and there is no task.
-    """
-
-    __slots__ = ("_end", "_leaving", "_wait_disconnect")
-
-    def __init__(
-        self, end: Callable[[], None], wait_disconnect: Callable[[], Awaitable[None]] | None
-    ) -> None:
-        self._end, self._wait_disconnect = end, wait_disconnect
-        self._leaving: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> None:
-        if self._wait_disconnect is not None:
-            self._leaving = asyncio.ensure_future(self._wait_disconnect())
-            self._leaving.add_done_callback(self._left)
-
-    def _left(self, leaving: "asyncio.Future[None]") -> None:
-        if not leaving.cancelled():
-            leaving.exception()  # retrieved: a connection that broke means the same
-            self._end()
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._leaving is not None:
-            self._leaving.cancel()
-            await asyncio.wait((self._leaving,))
 
 
 class _Waits:
