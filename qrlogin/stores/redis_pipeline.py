@@ -82,20 +82,13 @@ class _KeptConnections:
         self._pool, self._idle = pool, list[Any]()
 
     async def ask(self, commands: list[tuple[str | bytes | int, ...]]) -> list[object]:
-        """Send commands together. Returns the reply of each, or its `ResponseError`.
-
-        If it raises or is cancelled, the connection is closed: replies may be on their way, and
-        must not be read as those of later commands.
-        """
+        """Send commands together. Returns the reply of each, or its `ResponseError`."""
         connection = self._idle.pop() if self._idle else await self._pool.get_connection()
         try:
             # As the pool does for each command: it connects again if the server has closed the
             # connection, or if there is a reply that no command has asked for.
             await self._pool.ensure_connection(connection)
             return await _ask(connection, commands)
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
         finally:
             self._idle.append(connection)
 
@@ -108,6 +101,10 @@ async def _ask(connection: Any, commands: list[tuple[str | bytes | int, ...]]) -
         async with asyncio.timeout(seconds):
             await connection.send_packed_command(_pack(connection, commands))
             return [await _reply(connection) for _ in commands]
+    except BaseException:
+        # Replies may be on their way, and must not be read as those of later commands.
+        await connection.disconnect(nowait=True)
+        raise
     finally:
         connection.socket_timeout = seconds
 
@@ -161,7 +158,8 @@ class CommandPipeline:
         :param timeout: seconds that a command waits for its turn while no reply arrives.
         """
         self._resends, self._patience = True, timeout
-        if self._pipelines:
+        # Those of a small pool are given back, because the subscription needs one of them, too.
+        if self._pipelines and _free_connections(self._client) > 2 * PIPELINES:
             self._kept = _KeptConnections(self._client.connection_pool)
 
     def __len__(self) -> int:
