@@ -19,6 +19,7 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
@@ -141,7 +142,8 @@ class Request:
         of them. They are read again when they are asked for.
         """
         if self._encoded:
-            object.__delattr__(self, "headers")
+            with suppress(AttributeError):  # they were released before
+                object.__delattr__(self, "headers")
             object.__setattr__(self, "_values", None)
             object.__setattr__(self, "_cookies", None)
 
