@@ -463,12 +463,24 @@ class AsyncWatch:
 
     :param qr: reads the login, and ends this watch when it drains.
     :param device: the browser's device_code, read.
+    :param wait_disconnect: returns when the browser disconnects, which ends this watch. None: the
+        server does not show that.
     """
 
     # There are thousands.
-    __slots__ = ("_device", "_ended", "_listener", "_qr", "_read_at", "_skipped", "_unread")
+    __slots__ = (
+        *("_device", "_ended", "_leaving", "_listener", "_qr", "_read_at", "_skipped", "_unread"),
+        "_wait_disconnect",
+    )
 
-    def __init__(self, qr: AsyncQRLogin, device: DeviceCode) -> None:
+    def __init__(
+        self,
+        qr: AsyncQRLogin,
+        device: DeviceCode,
+        wait_disconnect: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._wait_disconnect = wait_disconnect
+        self._leaving: asyncio.Future[None] | None = None
         self._qr, self._device, self._ended = qr, device, False
         self._read_at = 0.0  # the instant of the last read
         self._unread = False  # whether a read has failed since: there may be news
@@ -535,8 +547,23 @@ class AsyncWatch:
     async def __aenter__(self) -> Self:
         await self._listener.__aenter__()
         self._qr._watches.add(self)
+        # ASGI says that a browser disconnected only to a task that awaits it. So this is the one
+        # task that a held request has beside its own.
+        if self._wait_disconnect is not None:
+            self._leaving = asyncio.ensure_future(self._wait_disconnect())
+            self._leaving.add_done_callback(self._left)
         return self
 
+    def _left(self, leaving: "asyncio.Future[None]") -> None:
+        if not leaving.cancelled():
+            leaving.exception()  # retrieved: a connection that broke means the same
+            self.end()
+
     async def __aexit__(self, *error: object) -> None:
-        self._qr._watches.discard(self)
-        await self._listener.__aexit__(*error)
+        try:
+            if self._leaving is not None:
+                self._leaving.cancel()
+                await asyncio.wait((self._leaving,))
+        finally:
+            self._qr._watches.discard(self)
+            await self._listener.__aexit__(*error)

@@ -786,7 +786,8 @@ class Core:
 
     def _full_status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
-        key, login_id, now = device.key, reply.login_id, reply.now
+        # `reply.login_id` is the same text, once more in memory while a browser waits.
+        key, login_id, now = device.key, device.login_id, reply.now
         state, dies_at = state_and_end(reply, device)
         version, expires_in = version_of(reply), seconds_until(reply, dies_at)
         left = instant(reply.record, "shown_until") - now

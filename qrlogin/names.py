@@ -246,6 +246,9 @@ def graphemes(text: str) -> Iterator[str]:
     This approximates the extended grapheme clusters of Unicode (UAX 29) with what Python knows of
     each character. An error of it keeps together what could be cut.
     """
+    if text.isascii():  # nearly every text
+        yield from text
+        return
     cluster = ""
     for sign in text:
         if cluster and not _extends(cluster, sign):

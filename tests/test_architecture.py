@@ -207,7 +207,7 @@ def test_in_wire_only_the_endpoint_awaits() -> None:
     """The exceptions: `message` reads and writes ASGI itself. `shutdown` leaves a signal handler by
     way of a thread or the loop, and `disconnects` watches connections in a thread.
     """
-    asgi = {"from_asgi", "wait_disconnect", "to_asgi"}
+    asgi = {"from_asgi", "_wait_disconnect", "_disconnected", "to_asgi"}
     threads = ("qrlogin.wire.shutdown", "qrlogin.wire.disconnects")
     for module in MODULES:
         if inside(module, "qrlogin.wire") and module != "qrlogin.wire.endpoint":

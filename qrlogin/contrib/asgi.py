@@ -78,8 +78,14 @@ def qrlogin_app(
             await call(log_out, scope)
         return answer
 
-    async def http(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(endpoint.qr, receive, send)
+            return
         path = path_below(scope)
+        if scope["type"] == "websocket":
+            await socket(endpoint, scope, receive, send, path)
+            return
         below = path.removeprefix("phone/")
         body = scope.get(_BODY)
         request = await Request.from_asgi(
@@ -97,14 +103,6 @@ def qrlogin_app(
         except REFUSALS as error:
             answer = endpoint.dialect.refuse(request, error)
         await answer.to_asgi(send)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await lifespan(endpoint.qr, receive, send)
-        elif scope["type"] == "websocket":
-            await socket(endpoint, scope, receive, send, path_below(scope))
-        else:
-            await http(scope, receive, send)
 
     return app
 

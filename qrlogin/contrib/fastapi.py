@@ -15,7 +15,7 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import (
@@ -55,6 +55,12 @@ __all__ = ["qrlogin_router", "serving", "set_landing_cookies"]
 
 Page = TypeVar("Page", bound=Response)
 _MakeView = Callable[[str], Callable[..., Awaitable[Response]]]
+
+#: Paths of the native dialect, by how often they are asked.
+_ASKED_BY_EACH_LOGIN: Final = (
+    *("/begin", "/{login_id}", "/{login_id}/redeem"),
+    *("/phone/look", "/phone/scan", "/phone/confirm", "/phone/outcome"),
+)
 
 
 def qrlogin_router(
@@ -143,13 +149,15 @@ def qrlogin_router(
         return phone
 
     dialect, kind = endpoint.dialect, type(endpoint.dialect).__name__
-    # FastAPI compares a request with one route after another. Browsers ask most often, so their
-    # routes come first. The scripts, which browsers keep, come after the routes of phones, and at
-    # the end comes what gets 405.
+    # FastAPI compares a request with one route after another, and newer versions do it twice. So
+    # what each login asks comes first. The scripts, which browsers keep, come after all other
+    # routes, and at the end comes what gets 405.
     mounted: list[tuple[str, Route, _MakeView, _MakeView]] = [
         *(("/", route, browser, browser) for route in dialect.browser_routes),
         *(("/phone/", route, phone, phone_of_no_one) for route in dialect.phone_routes),
     ]
+    asked = {path: place for place, path in enumerate(_ASKED_BY_EACH_LOGIN)}
+    mounted.sort(key=lambda mount: asked.get(mount[0] + mount[1].path, len(asked)))
     mounted.sort(key=lambda mount: mount[1].method == "GET" and "{" not in mount[1].path)
     # FastAPI calls a dependency at each request. One route that has it is enough to describe a
     # proof, which the others then name: the last one, so that what is asked often has none.

@@ -4,6 +4,10 @@ Commands that tasks give in one tick of the event loop leave together, over one 
 redis-py's pool. While a few pipelines are under way, later commands wait, and leave together in
 their turn. Each command has its own outcome: an error of one is not an error of its neighbours.
 
+Over a client that the store made, these few connections stay taken from the pool. redis-py's
+`execute_command` needs more CPU to take a connection, to give it back and to prepare retries and
+metrics than for the command itself.
+
 It decides nothing about a command's meaning and waits for no lock.
 """
 
@@ -12,12 +16,14 @@ from collections import Counter, deque
 from typing import Any, Final
 
 from redis.asyncio import Redis as AsyncRedis
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.utils import HIREDIS_AVAILABLE
 
 from qrlogin.step import Command
-from qrlogin.stores.redis_call_time import CallTime
+from qrlogin.stores.redis_call_time import AsyncPool, CallTime, NotSent
 from qrlogin.stores.redis_calls import RedisCalls
 from qrlogin.stores.redis_client import is_lost
 from qrlogin.stores.redis_script import Script
@@ -62,6 +68,66 @@ class _Call:
             self.outcome.set_result(outcome)
 
 
+class _KeptConnections:
+    """The connections for pipelines, of a pool that only the store uses.
+
+    It uses `get_connection` and `ensure_connection` of redis-py's pool, and `pack_commands`,
+    `send_packed_command`, `read_response`, `disconnect` and `socket_timeout` of its connections,
+    and `redis.connection.HiredisRespSerializer`. redis-py 6.0 to 8.1 have all of them.
+
+    :param pool: the pool of redis-py. A connection that is taken from it is not given back.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool, self._idle = pool, list[Any]()
+
+    async def ask(self, commands: list[tuple[str | bytes | int, ...]]) -> list[object]:
+        """Send commands together. Returns the reply of each, or its `ResponseError`."""
+        connection = self._idle.pop() if self._idle else await self._pool.get_connection()
+        try:
+            # As the pool does for each command: it connects again if the server has closed the
+            # connection, or if there is a reply that no command has asked for.
+            await self._pool.ensure_connection(connection)
+            return await _ask(connection, commands)
+        finally:
+            # One that a task is still connecting is used last.
+            self._idle.insert(0 if connection.is_connecting else len(self._idle), connection)
+
+
+async def _ask(connection: Any, commands: list[tuple[str | bytes | int, ...]]) -> list[object]:
+    # One time-out for the round trip. redis-py would set one for writing and one for each reply,
+    # and in Python 3.11 start a task for the first.
+    seconds, connection.socket_timeout = connection.socket_timeout, None
+    try:
+        async with asyncio.timeout(seconds):
+            await connection.send_packed_command(_pack(connection, commands))
+            return [await _reply(connection) for _ in commands]
+    except NotSent:
+        raise
+    except BaseException:
+        # Replies may be on their way, and must not be read as those of later commands.
+        await connection.disconnect(nowait=True)
+        raise
+    finally:
+        connection.socket_timeout = seconds
+
+
+def _pack(connection: Any, commands: list[tuple[str | bytes | int, ...]]) -> Any:
+    if not HIREDIS_AVAILABLE:
+        return connection.pack_commands(commands)
+    # redis-py's clients that block pack with hiredis, in a tenth of the time. Its asyncio clients
+    # do not.
+    pack: Any = HiredisRespSerializer().pack
+    return b"".join([part for command in commands for part in pack(*command)])
+
+
+async def _reply(connection: Any) -> object:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
 class CommandPipeline:
     """Sends commands for one asyncio store, in one event loop.
 
@@ -94,6 +160,12 @@ class CommandPipeline:
         most = min(PIPELINES, _free_connections(client, spare)) if _can_pipeline(client) else 0
         self._pipelines = most
         self._resends, self._patience = resends, call_time.seconds
+        #: Those of a small pool are given back, because the subscription needs one of them, too. With
+        #: Sentinels, a connection that is given back learns of another master.
+        keeps = resends and most and type(client.connection_pool) is AsyncPool
+        self._kept: _KeptConnections | None = None
+        if keeps and _free_connections(client, spare) > 2 * PIPELINES:
+            self._kept = _KeptConnections(client.connection_pool)
         self._queue = deque[_Call]()
         self._sending: set[asyncio.Task[bool]] = set()  # asyncio itself holds tasks weakly
         #: Commands under way, by login_id. Those of one login do not overtake each other.
@@ -244,6 +316,8 @@ class CommandPipeline:
 
     async def _send_together(self, commands: list[tuple[str | bytes | int, ...]]) -> list[object]:
         """The reply to each command, or its `ResponseError`. They go out over one connection."""
+        if self._kept:
+            return await self._kept.ask(commands)
         if len(commands) == 1:
             try:
                 return [await self._client.execute_command(*commands[0])]

@@ -15,7 +15,7 @@ others.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import aclosing, closing, suppress
 from dataclasses import replace
 from functools import cache
@@ -282,19 +282,22 @@ class AsyncEndpoint:
         """The logins that it answers for."""
         return self._qr
 
-    async def browser(self, request: Request) -> Response:
-        """Answer a request of the browser that is to be logged in.
+    # `browser` and `phone` return the coroutine of `_respond`. A coroutine of their own would cost
+    # memory in each of thousands of requests that are held.
+
+    def browser(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """Answer a request of the browser that is to be logged in. Await it.
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(request, self.dialect.browser, "browser")
+        return self._respond(request, self.dialect.browser, "browser")
 
-    async def phone(self, request: Request, person: Person | None) -> Response:
-        """Answer a request of the phone on which `person` is signed in (None: no one is).
+    def phone(self, request: Request, person: Person | None) -> Coroutine[Any, Any, Response]:
+        """Answer a request of the phone on which `person` is signed in (None: no one is). Await it.
 
         Refusals become responses. Raises `BadArgument` for a mistake of the application.
         """
-        return await self._respond(
+        return self._respond(
             request, lambda request: self.dialect.phone(request, person), "phone", person
         )
 
@@ -317,7 +320,19 @@ class AsyncEndpoint:
         person: Person | None = None,
     ) -> Response:
         try:
-            response = await self._execute(request, read(request), person)
+            exchange = read(request)
+            if isinstance(exchange, Response):
+                response = exchange
+            else:
+                if request.method == "HEAD":
+                    exchange = _for_head(self._qr.core, exchange)
+                operation = exchange.operation
+                if isinstance(operation, HeldStatus):
+                    response = await self._hold(request, exchange, operation)
+                elif isinstance(operation, Stream):
+                    response = await self._stream(request, exchange, operation)
+                else:
+                    response = await self._run(request, exchange, operation, person)
         except _REFUSALS as error:
             self._unrouted.note(error, request, side)
             _note_limit(error)
@@ -326,25 +341,21 @@ class AsyncEndpoint:
             return _UNCHANGED
         return _without_body(response) if request.method == "HEAD" else response
 
-    async def _execute(
-        self, request: Request, exchange: Exchange[Any] | Response, person: Person | None
+    async def _run(
+        self,
+        request: Request,
+        exchange: Exchange[Any],
+        operation: Operation[Any],
+        person: Person | None,
     ) -> Response:
-        if isinstance(exchange, Response):
-            return exchange
-        if request.method == "HEAD":
-            exchange = _for_head(self._qr.core, exchange)
-        if isinstance(exchange.operation, HeldStatus):
-            return await self._hold(request, exchange, exchange.operation)
-        if isinstance(exchange.operation, Stream):
-            return await self._stream(request, exchange, exchange.operation)
         if self._judge and exchange.look and person:
             looking = exchange.look()
             looked = await self._qr.run(looking)
             if self._judge.concerns(looked):
                 await _ask_judge(self._judge, looked, person, request)
-            if looking is exchange.operation:
+            if looking is operation:
                 return exchange.answer(looked)
-        return exchange.answer(await self._qr.run(exchange.operation))
+        return exchange.answer(await self._qr.run(operation))
 
     async def _hold(
         self, request: Request, exchange: Exchange[Status], held: HeldStatus
@@ -356,10 +367,7 @@ class AsyncEndpoint:
             )
         try:
             # Not every framework cancels the handler of a browser that disconnected.
-            async with (
-                AsyncWatch(self._qr, held.device) as watch,
-                _EndingOnDisconnect(watch.end, request.wait_disconnect),
-            ):
+            async with AsyncWatch(self._qr, held.device, request.wait_disconnect) as watch:
                 status = await watch.wait(after=held.after, timeout=held.timeout)
                 client_gone = watch.ended and not self._qr.draining
             return _CLIENT_GONE if client_gone else exchange.answer(status)
@@ -400,10 +408,7 @@ class AsyncEndpoint:
         wait_disconnect: Callable[[], Awaitable[None]] | None,
     ) -> AsyncGenerator[StreamItem, None]:
         try:
-            async with (
-                AsyncWatch(self._qr, stream.device) as watch,
-                _EndingOnDisconnect(watch.end, wait_disconnect),
-            ):
+            async with AsyncWatch(self._qr, stream.device, wait_disconnect) as watch:
                 steps = streams.conversation(
                     stream.cursor, self._streaming.life, heartbeat, lambda: watch.ended
                 )
@@ -523,41 +528,6 @@ async def _ask_judge(judge: JudgeCalls, looked: Scanned, person: Person, request
     judge.enforce(returned)
 
 
-class _EndingOnDisconnect:
-    """Within this `async with`, `end` is called when the browser disconnects.
-
-    ASGI says that a browser disconnected only to a task that awaits it. So this is the one task
-    that a held request has beside its own.
-
-    :param end: Ends the wait.
-    :param wait_disconnect: Returns when the browser disconnects. None: the server does not show
-        that, and there is no task.
-    """
-
-    __slots__ = ("_end", "_leaving", "_wait_disconnect")
-
-    def __init__(
-        self, end: Callable[[], None], wait_disconnect: Callable[[], Awaitable[None]] | None
-    ) -> None:
-        self._end, self._wait_disconnect = end, wait_disconnect
-        self._leaving: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> None:
-        if self._wait_disconnect is not None:
-            self._leaving = asyncio.ensure_future(self._wait_disconnect())
-            self._leaving.add_done_callback(self._left)
-
-    def _left(self, leaving: "asyncio.Future[None]") -> None:
-        if not leaving.cancelled():
-            leaving.exception()  # retrieved: a connection that broke means the same
-            self._end()
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._leaving is not None:
-            self._leaving.cancel()
-            await asyncio.wait((self._leaving,))
-
-
 class _Waits:
     """The slots of an endpoint, and how many of them one address may have."""
 
@@ -574,12 +544,15 @@ class _Waits:
         return network_of(self._find(request))
 
     def acquire(self, request: Request, address: str) -> bool:
-        """Take a slot for this request. Returns False if none is free for this address, or if the
-        request must not be held.
+        """Take a slot for this request, which then forgets its headers. Returns False if none is
+        free for this address, or if the request must not be held.
         """
         slots = self._slots
         if not request.one_at_a_time and slots.max_waiting:
-            return slots.acquire(address, self._most)
+            if not slots.acquire(address, self._most):
+                return False
+            request._release_headers()
+            return True
         if slots.max_waiting:
             _log_once(
                 logging.WARNING,

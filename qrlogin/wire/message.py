@@ -19,9 +19,11 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from qrlogin.answers import Redeemed
 
@@ -107,6 +109,10 @@ class Request:
     _cookies: list[tuple[str, str]] | None = field(
         default=None, init=False, repr=False, compare=False
     )
+    #: `headers` as the server keeps them.
+    _encoded: Sequence[tuple[bytes, bytes]] = field(
+        default=(), init=False, repr=False, compare=False
+    )
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, by its lower-case name."""
@@ -130,6 +136,26 @@ class Request:
             cookies = [(name.strip(), value.strip()) for name, _, value in crumbs]
             object.__setattr__(self, "_cookies", cookies)
         return [*cookies]
+
+    def _release_headers(self) -> None:
+        """Forget what was read of the headers, while the request is held: a browser sends kilobytes
+        of them. They are read again when they are asked for.
+        """
+        if self._encoded:
+            with suppress(AttributeError):  # they were released before
+                object.__delattr__(self, "headers")
+            object.__setattr__(self, "_values", None)
+            object.__setattr__(self, "_cookies", None)
+
+    if not TYPE_CHECKING:  # a type checker would take every name for an attribute
+
+        def __getattr__(self, name: str) -> tuple[tuple[str, str], ...]:
+            """The headers that were released. Python calls this for what is not there."""
+            if name != "headers":
+                raise AttributeError(f"'Request' object has no attribute {name!r}")
+            headers = _decoded(self._encoded)
+            object.__setattr__(self, "headers", headers)
+            return headers
 
     @classmethod
     def from_wsgi(cls, environ: Mapping[str, Any], path: str, *, body: bytes | None = None) -> Self:
@@ -185,11 +211,7 @@ class Request:
                 break
             body += message.get("body", b"")
             more = message.get("more_body", False)
-
-        async def wait_disconnect() -> None:
-            while not disconnected and (await receive())["type"] != "http.disconnect":
-                pass
-
+        wait_disconnect = partial(_wait_disconnect, _disconnected if disconnected else receive)
         return cls._from_scope(scope, path, scope["method"], body[: BODY_CAP + 1], wait_disconnect)
 
     @classmethod
@@ -209,20 +231,34 @@ class Request:
         body: bytes = b"",
         wait_disconnect: Callable[[], Awaitable[None]] | None = None,
     ) -> Self:
-        return cls(
+        encoded = scope["headers"]
+        request = cls(
             method=method,
             path=path.removeprefix("/"),
             query=scope.get("query_string", b"").decode("latin-1"),
-            headers=tuple(
-                [
-                    (key.decode("latin-1").lower(), value.decode("latin-1"))
-                    for key, value in scope["headers"]
-                ]
-            ),
+            headers=_decoded(encoded),
             body=body,
             client=scope["client"][0] if scope.get("client") else None,
             wait_disconnect=wait_disconnect,
         )
+        if isinstance(encoded, (list, tuple)):  # ASGI allows what can be read only once
+            object.__setattr__(request, "_encoded", encoded)
+        return request
+
+
+def _decoded(encoded: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        [(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in encoded]
+    )
+
+
+async def _wait_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _disconnected() -> Message:
+    return {"type": "http.disconnect"}
 
 
 def _is_one_at_a_time(environ: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -15,6 +16,8 @@ from qrlogin.stores import AsyncRedisStore
 from qrlogin.stores.redis_pipeline import PIPELINE_COMMANDS, PIPELINES
 from qrlogin.stores.suite.colours import PATIENCE
 from qrlogin.table import TABLE
+from tests.security_rows import row
+from tests.stores.fault_proxy import Proxy
 
 CALLERS = 50
 
@@ -197,13 +200,16 @@ def test_a_cancelled_subscription_is_no_longer_reliable(redis_url: str) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("client", ["the store's", "of the application", "with one connection"])
 def test_a_client_with_two_connections_has_one_beside_the_subscription(
-    redis_url: str, single: bool
+    redis_url: str, client: str
 ) -> None:
     async def scenario() -> None:
-        client = Redis.from_url(redis_url, max_connections=2, single_connection_client=single)
-        store = AsyncRedisStore(client, prefix=f"{uuid.uuid4().hex}:")
+        prefix, single = f"{uuid.uuid4().hex}:", client == "with one connection"
+        own = Redis.from_url(redis_url, max_connections=2, single_connection_client=single)
+        store = AsyncRedisStore(own, prefix=prefix)
+        if client == "the store's":
+            store = AsyncRedisStore.from_url(redis_url, prefix=prefix, max_connections=2)
         await store.apply(asking("opens the connection"))
         store.listen("login")
         give_up = asyncio.get_running_loop().time() + PATIENCE
@@ -214,6 +220,71 @@ def test_a_client_with_two_connections_has_one_beside_the_subscription(
         replies = await ask_together(store, *names)
         assert [getattr(reply, "login_id", reply) for reply in replies] == names
         await store.close()
-        await client.aclose()
+        await own.aclose()
 
     asyncio.run(scenario())
+
+
+# The connections that stay taken
+
+
+def test_the_connections_of_pipelines_stay_open_and_are_opened_again_when_redis_closes_them(
+    redis_url: str,
+) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, _):
+            names = [f"login {number}" for number in range(PIPELINES * PIPELINE_COMMANDS)]
+            for _ in range(3):
+                await ask_together(store, *names)
+            pool = store._client.connection_pool
+            kept = [*pool._in_use_connections]
+            assert 1 < len(kept) <= PIPELINES
+            assert not pool._available_connections
+            async with Redis.from_url(redis_url) as other:
+                for connection in kept:
+                    port = connection._writer.get_extra_info("sockname")[1]
+                    await other.client_kill(f"127.0.0.1:{port}")
+            replies = await ask_together(store, *names)
+            assert [getattr(reply, "login_id", reply) for reply in replies] == names
+            assert [*pool._in_use_connections] == kept
+
+    asyncio.run(scenario())
+
+
+@row(54)
+def test_a_reply_that_no_command_asked_for_is_not_read_as_a_later_reply(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with opened(redis_url) as (store, _), asyncio.timeout(PATIENCE):
+            (connection,) = store._client.connection_pool._in_use_connections
+            await connection.send_command("ECHO", "stray")
+            while not connection._reader._buffer:  # `can_read` has another name in redis-py 6
+                await asyncio.sleep(0.01)
+            assert (await store.apply(asking("login"))).login_id == "login"
+
+    asyncio.run(scenario())
+
+
+@row(54)
+def test_a_reply_after_its_time_out_is_not_read_as_a_later_reply(redis_url: str) -> None:
+    async def scenario() -> None:
+        store = AsyncRedisStore.from_url(proxy.url, prefix=f"{uuid.uuid4().hex}:", timeout=0.2)
+        proxy.delay = 0.5
+        for number in range(2):
+            with pytest.raises(Unavailable, match="TimeoutError"):
+                await store.apply(asking(f"late {number}"))
+        proxy.delay = 0
+        async with asyncio.timeout(PATIENCE):
+            while isinstance(await _outcome(store, "login"), Unavailable):
+                await asyncio.sleep(0.1)
+        await store.close()
+
+    async def _outcome(store: AsyncRedisStore, login_id: str) -> object:
+        try:
+            reply = await store.apply(asking(login_id))
+        except Unavailable as error:  # on a machine that is slower than the time-out
+            return error
+        assert reply.login_id == login_id
+        return reply
+
+    with Proxy(urlsplit(redis_url).port or 6379) as proxy:
+        asyncio.run(scenario())

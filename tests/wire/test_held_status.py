@@ -356,6 +356,27 @@ def test_a_wait_that_fails_leaves_no_task() -> None:
     asyncio.run(story())
 
 
+def test_a_held_request_keeps_none_of_the_headers_that_were_read() -> None:
+    """A browser sends kilobytes of them, and thousands of browsers wait."""
+
+    async def story() -> None:
+        async with tasks(max_waiting=1) as site:
+            request, code = await site.begin()
+            headers = [(name.encode(), value.encode()) for name, value in request.headers]
+            query = request.query.encode()
+            scope: Any = {"method": "GET", "headers": headers, "query_string": query}
+            receive: Any = asyncio.Event().wait
+            asked = await Request.from_asgi(scope, receive, request.path, body=b"")
+            held = await site.hold(asked)
+            assert (asked._values, asked._cookies) == (None, None)
+            with pytest.raises(AttributeError):
+                object.__getattribute__(asked, "headers")
+            await site.scan(code)
+            assert read(await held)["state"] == "scanned"
+
+    asyncio.run(story())
+
+
 def test_a_newer_wait_ends_the_older_one_in_an_event_loop() -> None:
     async def story() -> None:
         async with tasks(max_waiting=2) as site:

@@ -352,3 +352,26 @@ def test_what_a_request_says_is_read_once_and_cannot_be_changed() -> None:
     assert (other.cookies(), other.all("x")) == ([("d", "e")], ())
     assert request == replace(request)
     assert "a=b" not in repr(request)
+
+
+def test_released_headers_are_read_again_when_they_are_asked_for() -> None:
+    encoded = [(b"Cookie", b"a=b"), (b"Origin", b"https://a.example")]
+
+    def has_headers(request: Request) -> bool:
+        try:
+            object.__getattribute__(request, "headers")
+        except AttributeError:
+            return False
+        return True
+
+    for headers, released in ((encoded, True), (iter(encoded), False)):
+        request = asyncio.run(asgi([part(b"", more=False)], headers=headers))
+        read = request.headers, request.cookies(), request.all("origin")
+        for _ in range(2):
+            request._release_headers()
+        assert has_headers(request) is not released
+        assert (request.headers, request.cookies(), request.all("origin")) == read
+        request._release_headers()
+        assert request == replace(request)
+    with pytest.raises(AttributeError, match="heads"):
+        _ = request.heads  # type: ignore[attr-defined]

@@ -258,12 +258,7 @@ class Native:
         query = STATUS.read_query(request)
         after, seconds = query.get("after"), int(query.get("wait", "0"))
         echo = f',"echo":{_text(query["echo"])}' if "echo" in query else ""
-
-        pictures = _Pictures(request, query)
-
-        def answer(status: Status) -> Response:
-            return _status_json(status, echo, pictures=pictures)
-
+        answer = _StatusAnswer(echo, _Pictures(request, query))
         device = self._device_code(request, login_id)
         if seconds == 0:
             return Exchange(self._core.status(device), answer)
@@ -272,9 +267,7 @@ class Native:
             # Without `after`, every state but pending would be news each time it is asked for.
             after=FROM_NOW if after is None else int(after),
             timeout=min(seconds, self._max_hold),
-            crowded=lambda status: _status_json(
-                status, f',"retry_after":{_RETRY_CROWDED}{echo}', pictures=pictures
-            ),
+            crowded=answer.crowded,
         )
         return Exchange(held, answer)
 
@@ -508,6 +501,8 @@ def _login_members(login: Begun | Status) -> str:
 class _Pictures:
     """Decides which answers to one request have a picture. A stream has many answers."""
 
+    __slots__ = ("_shown",)
+
     def __init__(self, request: Request, asked: Mapping[str, str]) -> None:
         """
         :param request: its `Accept` may say which picture the client shows, or that it wants none
@@ -528,6 +523,24 @@ class _Pictures:
             self._shown = name
         drawn = matrix_path(text)
         return f',"qr":{{"size":{drawn.size},"path":"{drawn.path}","id":"{name}"}}'
+
+
+class _StatusAnswer:
+    """Spells the answer to one request for a status. Thousands of them are held, and this takes
+    less memory than functions inside `Native._status`.
+    """
+
+    __slots__ = ("_echo", "_pictures")
+
+    def __init__(self, echo: str, pictures: _Pictures) -> None:
+        self._echo, self._pictures = echo, pictures
+
+    def __call__(self, status: Status) -> Response:
+        return _status_json(status, self._echo, pictures=self._pictures)
+
+    def crowded(self, status: Status) -> Response:
+        later = f',"retry_after":{_RETRY_CROWDED}{self._echo}'
+        return _status_json(status, later, pictures=self._pictures)
 
 
 def _code_members(login: Begun | Status, pictures: _Pictures) -> str:
