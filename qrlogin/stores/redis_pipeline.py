@@ -160,8 +160,8 @@ class CommandPipeline:
         most = min(PIPELINES, _free_connections(client, spare)) if _can_pipeline(client) else 0
         self._pipelines = most
         self._resends, self._patience = resends, call_time.seconds
-        #: Those of a small pool are given back, because the subscription needs one of them, too. With
-        #: Sentinels, a connection that is given back learns of another master.
+        # Those of a small pool are given back, because the subscription needs one of them, too.
+        # With Sentinels, a connection that is given back learns of another master.
         keeps = resends and most and type(client.connection_pool) is AsyncPool
         self._kept: _KeptConnections | None = None
         if keeps and _free_connections(client, spare) > 2 * PIPELINES:
