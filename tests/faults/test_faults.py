@@ -29,6 +29,7 @@ SEED = 7
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 #: What `make test` plays; `make matrix` plays the rest.
 KEPT = {(name, store) for name in ("D1", "D2", "D7", "D8", "D10", "D11") for store in REDIS}
+KEPT.add(("D18 keys", "Redis"))
 PAIRS = [
     pytest.param(
         scenario.name,
