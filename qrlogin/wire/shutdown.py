@@ -95,8 +95,9 @@ def _leaving(handler: Any) -> Callable[[], bool] | None:
     while isinstance(handler, _Chained):
         handler = handler.before
     server: Any = getattr(handler, "__self__", None)
-    if isinstance(most := getattr(server, "max_requests", None), int):  # a worker of gunicorn
-        ends = most < sys.maxsize or server.cfg.reload
+    if hasattr(server, "max_requests") and hasattr(server, "alive"):  # a worker of gunicorn
+        reloads = getattr(getattr(server, "cfg", None), "reload", False)
+        ends = reloads or server.max_requests < sys.maxsize
         return (lambda: not server.alive) if ends else None
     limit = getattr(getattr(server, "config", None), "limit_max_requests", None)
     if not isinstance(limit, int):

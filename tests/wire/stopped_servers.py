@@ -110,7 +110,7 @@ def running(
     for module in (SERVERS[name][0], *(["gevent"] if "gevent" in name else [])):
         if importlib.util.find_spec(module) is None:
             missing(module, "make test installs it into .venv")
-    command = [*(part.format(folder=folder) for part in SERVERS[name]), *options]
+    command = [part.format(folder=folder) for part in (*SERVERS[name], *options)]
     log_file = folder / f"{drain}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
