@@ -32,7 +32,12 @@ ROOT = Path(__file__).parent.parent
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"^```(?P<info>[^`\n]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 #: How each server is told another port than that of the page.
-PORT = {"flask": "--port {}", "uvicorn": "--port {}", "gunicorn": "--bind 127.0.0.1:{}", "python": "{}"}
+PORT = {
+    "flask": "--port {}",
+    "uvicorn": "--port {}",
+    "gunicorn": "--bind 127.0.0.1:{}",
+    "python": "{}",
+}
 #: Files of the reader's own site, and of its tests.
 SITE = ("app.py", "config/views.py", "log_in.py", "config/tests.py")
 MOST_LINES = 15
