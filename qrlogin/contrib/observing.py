@@ -122,6 +122,9 @@ class _ObservedStore:
             answered(reply.verdict)
             return reply
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)  # what a store has beyond the protocol
+
 
 class _AsyncObservedStore:
     """`_ObservedStore` for asyncio."""
@@ -135,6 +138,9 @@ class _AsyncObservedStore:
             reply = await self._store.apply(command)
             answered(reply.verdict)
             return reply
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
 
 
 def _with_event(

@@ -135,7 +135,7 @@ class Metrics(Observer):
 
     @contextmanager
     def request(self, side: str, method: str, route: str) -> Iterator[Callable[[int], object]]:
-        """Count who waits when the request is over.
+        """Count the held requests when this request is over.
 
         :param side: as of `Observer`.
         :param method: as of `Observer`.

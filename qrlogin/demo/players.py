@@ -26,13 +26,19 @@ class Player:
     denied: ClassVar[str]
     """After the phone denied."""
 
-    def __init_subclass__(cls, *, scanned: str, approved: str, denied: str) -> None:
-        cls.scanned, cls.approved, cls.denied = scanned, approved, denied
+    def __init_subclass__(cls, *, scanned: str = "", approved: str = "", denied: str = "") -> None:
+        if scanned:  # a class without words has those of its base
+            cls.scanned, cls.approved, cls.denied = scanned, approved, denied
 
     def __init__(self, origin: str, camera: Camera) -> None:
         self.client: Client = Client(origin, agent=f"{type(self).__name__}-client/1")
         self.camera = camera
         self._id = ""
+
+    @property
+    def id(self) -> str:
+        """The id by which its client names the login; "" before it begins."""
+        return self._id
 
     def begin(self) -> str:
         """Begins a login. Returns the text of its QR code, or the code to type."""

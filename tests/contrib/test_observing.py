@@ -471,6 +471,7 @@ def test_without_an_observer_the_endpoint_and_its_login_are_as_they_were_made() 
     changed = {name for name, value in vars(endpoint).items() if before[0].get(name) is not value}
     changed |= {name for name, value in vars(qr).items() if before[1].get(name) is not value}
     assert changed == {"_respond", "_unrouted", "_store", "_on_event"}
+    assert vars(qr)["_store"]._records is store._records  # what it has beyond the protocol
 
 
 def test_two_observers_and_the_own_function_of_an_application_see_each_event_once() -> None:

@@ -161,7 +161,7 @@ def test_a_terminal_phone_accepts_the_text_of_a_code_of_every_dialect(
 def test_a_terminal_phone_accepts_the_bare_id(all_dialects: RunningDemo, name: str) -> None:
     client = player(name, all_dialects.origin)
     text = client.begin()
-    bare = text.lower().replace("-", " ") if name == "rfc8628" else client._id
+    bare = text.lower().replace("-", " ") if name == "rfc8628" else client.id
     assert bare
     for act in ("scan", "release", "scan", "confirm"):
         assert phone.run(act, bare, name="bob", server=all_dialects.origin) == 0

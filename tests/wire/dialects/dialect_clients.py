@@ -66,7 +66,7 @@ class NativeClient(Player):
 
     def begin(self) -> str:
         begun = self.client.post(f"{self.below}/begin", {}).json
-        self.id, self._version = str(begun.get("login_id")), begun.get("version")
+        self._id, self._version = str(begun.get("login_id")), begun.get("version")
         self._tag, self._op = "", secrets.token_urlsafe(16)
         return str(begun.get("verification_uri_complete"))
 
