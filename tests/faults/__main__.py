@@ -7,6 +7,7 @@ It fails if something went wrong that must not.
 
 import argparse
 import logging
+import os
 import platform
 import signal
 import subprocess
@@ -117,6 +118,7 @@ def main(argv: Sequence[str]) -> int:
         "versions": versions(),
         "arguments": {"usual": "", "long": " ARGS=--long", "small": " ARGS=--small"}[options.size],
         "seed": options.seed,
+        "load": round(max(os.getloadavg())),
         "minutes": round((time.monotonic() - began) / 60, 1),
         "absent": absent,
         "rows": rows,

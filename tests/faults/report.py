@@ -62,7 +62,7 @@ def text(figures: Figures) -> str:
     origin = (
         f"Measured on {figures['date']} on {figures['machine']} with {versions}: "
         f"`make faults{figures['arguments']}`, seed {figures['seed']}, "
-        f"in {figures['minutes']} minutes."
+        f"in {figures['minutes']} minutes, at a load of {figures['load']}."
     )
     parts, absent = [origin], {**ELSEWHERE, **figures["absent"]}
     for scenario in SCENARIOS:
