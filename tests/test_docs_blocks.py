@@ -5,6 +5,10 @@ names the test that runs it, or the reason why none does:
 
     <!-- run by tests/spa/test_spa.py -->
     <!-- not run: it needs an account at the provider of a tunnel -->
+
+A comment may also name the test of all such blocks of its page:
+
+    <!-- all blocks run by tests/test_docs_mobile.py -->
 """
 
 import argparse
@@ -43,9 +47,14 @@ class Block(NamedTuple):
 
 def blocks() -> Iterator[Block]:
     for page in PAGES:
-        for found in BLOCK.finditer(page.read_text("utf-8")):
+        text = page.read_text("utf-8")
+        whole = re.search(r"^<!-- all blocks run by (\S+) -->$", text, re.MULTILINE)
+        for found in BLOCK.finditer(text):
             language, *options = found["info"].split() or [""]
-            yield Block(page, language, options, found["text"], found["mark"] or "", found["by"])
+            mark, by = found["mark"] or "", found["by"] or ""
+            if whole and not mark and language != "python":
+                mark, by = "run by", whole[1]
+            yield Block(page, language, options, found["text"], mark, by)
 
 
 def how(block: Block) -> str:
