@@ -9,9 +9,9 @@ from pathlib import Path
 
 import draw_api
 import pytest
+from public_modules import PUBLIC
 
 import qrlogin
-from tests.test_public_docs import PUBLIC
 
 
 def test_the_public_api_is_that_of_the_snapshot(capsys: pytest.CaptureFixture[str]) -> None:
