@@ -27,8 +27,8 @@ from websockets.sync.client import connect
 
 from qrlogin import AsyncMemoryStore, AsyncQRLogin
 from qrlogin.contrib.asgi import qrlogin_app
-from qrlogin.findings import Finding
 from qrlogin.doctor.sites import look_at_site
+from qrlogin.findings import Finding
 from qrlogin.wire import AsyncEndpoint, BrowserContext, Cookie, Native, Person, Response
 from tests.servers import CHROMIUM_ARGUMENTS, LOOPBACK, free_port, missing
 from tests.wire.clock import eventually
