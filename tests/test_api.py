@@ -58,8 +58,9 @@ def test_the_snapshot_has_every_module_that_documents_its_names() -> None:
 
 
 def test_the_snapshot_reads_the_names_that_python_finds() -> None:
-    for module in PUBLIC:
-        assert draw_api.offered(module) == sorted(importlib.import_module(module).__all__)
+    for module in map(importlib.import_module, PUBLIC):
+        names = getattr(module, "__all__", None)
+        assert names is None or draw_api.offered(module.__name__) == sorted(names)
 
 
 def test_help_of_the_package_fits_on_two_screens() -> None:
