@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qrlogin.clock import monotonic, now_ms
@@ -270,9 +270,12 @@ def rows_of(history: History) -> dict[str, Callable[[], Operation[Any]]]:
     }
 
 
+#: A machine that is busy draws slowly, and that is no fault of the test.
+AT_ANY_LOAD = settings(suppress_health_check=[HealthCheck.too_slow])
 NAMES = sorted(["scan", "rival", "confirm", "deny", "release", "status", "cancel", "redeem"])
 
 
+@AT_ANY_LOAD
 @given(
     st.lists(
         st.tuples(st.sampled_from(NAMES), st.floats(0, 3), st.floats(0, 3), st.integers(0, 9)),
@@ -292,11 +295,10 @@ def test_every_history_of_one_record_is_possible_however_its_calls_overlap(
     assert check(history.calls) is None
 
 
-@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=8), st.data())
-def test_a_history_without_one_of_its_changes_is_impossible(
-    names: list[str], data: st.DataObject
-) -> None:
-    """If a caller saw the record after the change, and none after it saw the change."""
+@AT_ANY_LOAD
+@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=8), st.integers(0, 9))
+def test_a_history_without_one_of_its_changes_is_impossible(names: list[str], which: int) -> None:
+    """Each answer carries the version of the record, so a later answer shows the gap."""
     history = History()
     for name in ["scan", "confirm", *names]:
         history.apply(rows_of(history)[name]().command)
@@ -306,7 +308,7 @@ def test_a_history_without_one_of_its_changes_is_impossible(
         for at, call in enumerate(history.calls[:-1])
         if call.reply is not None and call.reply.verdict is Verdict.APPLIED and call.command.row.to
     ]
-    del history.calls[data.draw(st.sampled_from(changing))]
+    del history.calls[changing[which % len(changing)]]
     assert check(history.calls, resent=False) is not None
 
 
