@@ -27,6 +27,7 @@ SCREENS: dict[str, dict[str, Any]] = {
     },
     "contrast": {"viewport": {"width": 1200, "height": 900}, "forced_colors": "active"},
     "Chinese": {"viewport": {"width": 390, "height": 844}, "locale": "zh-CN"},
+    "Arabic": {"viewport": {"width": 320, "height": 640}, "locale": "ar"},
 }
 TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
