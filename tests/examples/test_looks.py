@@ -2,6 +2,7 @@
 two languages, and axe.
 """
 
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -83,10 +84,21 @@ async def test_every_page_fits_and_passes_axe(
     await phone.until("redeemed")
     await fits(phone, "phone-redeemed")
     assert await desk.page.evaluate("() => document.documentElement.lang") == (
-        "zh-CN" if screen == "Chinese" else "en"
+        {"Chinese": "zh-CN", "Arabic": "ar"}.get(screen, "en")
     )
     for each in (phone, desk):
         await each.close()
+
+
+def test_a_date_is_written_from_left_to_right_in_every_language() -> None:
+    """In Arabic, its parts would be in the wrong order."""
+    dates = [
+        each
+        for template in EXAMPLES.rglob("templates/**/*.html")
+        for each in re.findall(r"<time [^>]*", template.read_text("utf-8"))
+    ]
+    assert dates
+    assert [each for each in dates if 'dir="ltr"' not in each] == []
 
 
 @row(504)
