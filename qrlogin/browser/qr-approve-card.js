@@ -201,15 +201,17 @@ export class Card {
    * @param {(digits: string) => void} onDigits receives the digits that a person typed */
   constructor(host, onAction, onCode, onDigits) {
     this.#host = host, this.#onAction = onAction, this.#onCode = onCode, this.#onDigits = onDigits;
-    const icon = make("path"), picture = make("div", "picture", { "aria-hidden": "true" },
+    const hidden = "", icon = make("path");
+    const picture = make("div", "picture", { "aria-hidden": "true", hidden },
       make("svg", "icon", { viewBox: "0 0 24 24" }, icon));
     const title = heading();
     const hint = make("p", "hint", { role: "status" }), body = make("div");
     const note = make("p", "note", { role: "status", id: "note" });
     const actions = make("div", "actions"), left = make("p", "left", { role: "timer" });
     const spoken = make("p", "", { role: "status", class: "spoken" });
-    const report = make("slot", "", { name: "report" }), end = make("slot", "", { name: "end" });
-    const slot = make("slot");
+    // Nothing shows before the first view: the texts of its language may be on their way.
+    const report = make("slot", "", { name: "report", hidden });
+    const end = make("slot", "", { name: "end", hidden }), slot = make("slot", "", { hidden });
     // On a small screen, the answers stay in sight and the facts scroll.
     const answers = make("div", "", { class: "answers" }, actions, left);
     const card = make("div", "card", {},

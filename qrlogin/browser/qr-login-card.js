@@ -125,7 +125,8 @@ export class Card {
     const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
     const note = make("p", "note", { role: "status", "aria-live": "off" });
     const fold = make("button", "fold", { type: "button", hidden: "" });
-    const actions = make("div", "actions"), slot = make("slot");
+    // No child shows before the first view: the texts of its language may be on their way.
+    const actions = make("div", "actions"), slot = make("slot", "", { hidden: "" });
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
       picture, make("div", "", { role: "status" }, title, hint, digits), typed, link, fold, note, actions,
       slot);

@@ -179,6 +179,8 @@ export default {
     "demoAimType": "إدخال رمز", "demoAimPaste": "أو الصق محتوى رمز QR آخر", "demoAimScan": "مسح ضوئي",
     "demoNothingDesk": "لا توجد في هذا المتصفح صفحة تسجيل دخول تنتظر هاتفًا.",
     "demoNothingTerminal": "لا يوجد رمز في الانتظار في نافذة الأوامر.", "demoScanAnother": "مسح رمز آخر ضوئيًا",
-    "demoInTerminal": "استخدام هاتف في نافذة الأوامر"
+    "demoInTerminal": "استخدام هاتف في نافذة الأوامر",
+    "demoGallery": "معرض الحالات", "demoTheme": "المظهر",
+    "demoThemeSystem": "حسب النظام", "demoThemeLight": "فاتح", "demoThemeDark": "داكن"
   }
 };

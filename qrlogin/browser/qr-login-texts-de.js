@@ -171,6 +171,8 @@ export default {
     "demoAimType": "Code eingeben", "demoAimPaste": "Oder den Inhalt eines anderen QR-Codes einfügen", "demoAimScan": "Scannen",
     "demoNothingDesk": "In diesem Browser wartet keine Anmeldeseite auf ein Handy.",
     "demoNothingTerminal": "Im Terminal wartet kein Code.", "demoScanAnother": "Anderen Code scannen",
-    "demoInTerminal": "Ein Handy im Terminal verwenden"
+    "demoInTerminal": "Ein Handy im Terminal verwenden",
+    "demoGallery": "Galerie", "demoTheme": "Design",
+    "demoThemeSystem": "System", "demoThemeLight": "Hell", "demoThemeDark": "Dunkel"
   }
 };

@@ -171,6 +171,8 @@ export default {
     "demoAimType": "Escribir un código", "demoAimPaste": "O pega el contenido de otro código QR", "demoAimScan": "Escanear",
     "demoNothingDesk": "En este navegador no hay ninguna página de inicio de sesión que espere un teléfono.",
     "demoNothingTerminal": "No hay ningún código en espera en el terminal.", "demoScanAnother": "Escanear otro código",
-    "demoInTerminal": "Usar un teléfono en un terminal"
+    "demoInTerminal": "Usar un teléfono en un terminal",
+    "demoGallery": "Galería", "demoTheme": "Tema",
+    "demoThemeSystem": "Sistema", "demoThemeLight": "Claro", "demoThemeDark": "Oscuro"
   }
 };

@@ -171,6 +171,8 @@ export default {
     "demoAimType": "Saisir un code", "demoAimPaste": "Ou collez le contenu d’un autre code QR", "demoAimScan": "Scanner",
     "demoNothingDesk": "Aucune page de connexion de ce navigateur n’attend un téléphone.",
     "demoNothingTerminal": "Aucun code n’attend dans le terminal.", "demoScanAnother": "Scanner un autre code",
-    "demoInTerminal": "Utiliser un téléphone dans un terminal"
+    "demoInTerminal": "Utiliser un téléphone dans un terminal",
+    "demoGallery": "Galerie", "demoTheme": "Thème",
+    "demoThemeSystem": "Système", "demoThemeLight": "Clair", "demoThemeDark": "Sombre"
   }
 };

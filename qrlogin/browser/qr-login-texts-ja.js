@@ -167,6 +167,8 @@ export default {
     "demoAimType": "コードを入力", "demoAimPaste": "または別のQRコードの内容を貼り付け", "demoAimScan": "読み取る",
     "demoNothingDesk": "このブラウザーには、読み取りを待っているログインページがありません。",
     "demoNothingTerminal": "ターミナルには、読み取りを待っているコードがありません。", "demoScanAnother": "別のコードを読み取る",
-    "demoInTerminal": "ターミナルでスマートフォンを使う"
+    "demoInTerminal": "ターミナルでスマートフォンを使う",
+    "demoGallery": "状態の一覧", "demoTheme": "テーマ",
+    "demoThemeSystem": "システム", "demoThemeLight": "ライト", "demoThemeDark": "ダーク"
   }
 };

@@ -171,6 +171,8 @@ export default {
     "demoAimType": "Digitar um código", "demoAimPaste": "Ou cole o conteúdo de outro código QR", "demoAimScan": "Escanear",
     "demoNothingDesk": "Nenhuma página de acesso deste navegador está à espera de um celular.",
     "demoNothingTerminal": "Nenhum código está à espera no terminal.", "demoScanAnother": "Escanear outro código",
-    "demoInTerminal": "Usar um celular em um terminal"
+    "demoInTerminal": "Usar um celular em um terminal",
+    "demoGallery": "Galeria", "demoTheme": "Tema",
+    "demoThemeSystem": "Sistema", "demoThemeLight": "Claro", "demoThemeDark": "Escuro"
   }
 };

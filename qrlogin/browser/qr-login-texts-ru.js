@@ -175,6 +175,8 @@ export default {
     "demoAimType": "Ввести код", "demoAimPaste": "Или вставьте содержимое другого QR-кода", "demoAimScan": "Отсканировать",
     "demoNothingDesk": "В этом браузере ни одна страница входа не ждёт телефона.",
     "demoNothingTerminal": "В терминале нет ожидающего кода.", "demoScanAnother": "Отсканировать другой код",
-    "demoInTerminal": "Использовать телефон в терминале"
+    "demoInTerminal": "Использовать телефон в терминале",
+    "demoGallery": "Галерея", "demoTheme": "Тема",
+    "demoThemeSystem": "Системная", "demoThemeLight": "Светлая", "demoThemeDark": "Тёмная"
   }
 };

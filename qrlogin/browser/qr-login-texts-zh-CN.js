@@ -161,6 +161,8 @@ export default {
     "demoWhose": "这是谁的手机？", "demoWhoseText": "真实的手机上早已登录账号。在演示中，你可以任选一位。", "demoBegunAnew": "演示已重新启动。这是谁的手机？",
     "demoNoAnswer": "演示没有响应，它还在运行吗？", "demoAim": "扫一扫", "demoAimDesk": "扫描此浏览器登录页上的二维码", "demoAimTerminal": "扫描演示终端里的二维码",
     "demoAimType": "输入登录码", "demoAimPaste": "或粘贴其他二维码的内容", "demoAimScan": "扫描", "demoNothingDesk": "此浏览器没有等待扫码的登录页。",
-    "demoNothingTerminal": "终端里没有等待扫描的二维码。", "demoScanAnother": "扫描其他二维码", "demoInTerminal": "在终端中模拟手机"
+    "demoNothingTerminal": "终端里没有等待扫描的二维码。", "demoScanAnother": "扫描其他二维码", "demoInTerminal": "在终端中模拟手机",
+    "demoGallery": "状态一览", "demoTheme": "主题",
+    "demoThemeSystem": "跟随系统", "demoThemeLight": "浅色", "demoThemeDark": "深色"
   }
 };

@@ -166,6 +166,8 @@ export default {
     "demoAimType": "輸入登入碼", "demoAimPaste": "或貼上其他 QR 碼的內容", "demoAimScan": "掃描",
     "demoNothingDesk": "此瀏覽器沒有等待掃描的登入頁。",
     "demoNothingTerminal": "終端機裡沒有等待掃描的 QR 碼。", "demoScanAnother": "掃描其他 QR 碼",
-    "demoInTerminal": "在終端機中模擬手機"
+    "demoInTerminal": "在終端機中模擬手機",
+    "demoGallery": "狀態一覽", "demoTheme": "主題",
+    "demoThemeSystem": "跟隨系統", "demoThemeLight": "淺色", "demoThemeDark": "深色"
   }
 };

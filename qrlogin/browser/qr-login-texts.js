@@ -214,7 +214,9 @@ const ENGLISH = {
     "demoAimType": "Enter a code", "demoAimPaste": "Or paste the content of another QR code", "demoAimScan": "Scan",
     "demoNothingDesk": "No login page in this browser is waiting for a phone.",
     "demoNothingTerminal": "No code is waiting in the terminal.", "demoScanAnother": "Scan another code",
-    "demoInTerminal": "Use a phone in a terminal"
+    "demoInTerminal": "Use a phone in a terminal",
+    "demoGallery": "Gallery", "demoTheme": "Theme",
+    "demoThemeSystem": "System", "demoThemeLight": "Light", "demoThemeDark": "Dark"
   }
 };
 

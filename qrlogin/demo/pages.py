@@ -11,15 +11,20 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
-from qrlogin.browser import texts
+from qrlogin.browser import LANGUAGES, texts
 from qrlogin.demo.people import PEOPLE, Account
+from qrlogin.render import matrix_path
 from qrlogin.wire import Response
 
 ASSETS: Final = {
     "style.css": "text/css; charset=utf-8",
     "phone.js": "text/javascript; charset=utf-8",
+    "gallery.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+
+THEMES: Final = {"": "demoThemeSystem", "light": "demoThemeLight", "dark": "demoThemeDark"}
+"""The themes of the gallery, and the text for each."""
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -61,6 +66,21 @@ def phone(lang: str) -> Response:
     return _page("phone.html", lang, accounts=_buttons(_texts(lang)["demoPhoneOf"]))
 
 
+def gallery(lang: str, theme: str, address: str) -> Response:
+    """Every state of the elements. `theme` is one of THEMES; the codes contain `address`."""
+    code = matrix_path(address)
+    known = _texts(lang)
+    return _page(
+        "gallery.html",
+        lang,
+        theme=theme,
+        size=str(code.size),
+        path=code.path,
+        languages=_options({each: each for each in LANGUAGES}, lang),
+        themes=_options({each: known[key] for each, key in THEMES.items()}, theme),
+    )
+
+
 def not_found(lang: str) -> Response:
     return _page("not_found.html", lang, status=404)
 
@@ -100,6 +120,14 @@ def _page(
 
 def _texts(lang: str) -> Mapping[str, str]:
     return {key: escape(text) for key, text in texts(lang)["pages"].items()}
+
+
+def _options(labels: Mapping[str, str], chosen: str) -> str:
+    """The options of a select: their labels, which are HTML, by value."""
+    return "".join(
+        f'<option value="{value}"{" selected" if value == chosen else ""}>{label}</option>'
+        for value, label in labels.items()
+    )
 
 
 def _buttons(label: str) -> str:

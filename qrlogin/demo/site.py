@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from qrlogin.answers import Status
-from qrlogin.browser import language
+from qrlogin.browser import LANGUAGES, language
 from qrlogin.demo import pages
 from qrlogin.demo.dialects import DIALECTS, OFFLINE_ACCESS, REFRESH, TOKEN, USERINFO, tokens
 from qrlogin.demo.people import PEOPLE, Account, Phones, RefreshTokens, Sessions
@@ -54,7 +54,7 @@ _UNLOCK: Final = Route(
     "Sign the demo's phone in",
     body=(Field("name", "the name of an account", required=True),),
 )
-_PAGES: Final = re.compile(r"|phone|qr(/+[^/]*)?/?|logout")
+_PAGES: Final = re.compile(r"|phone|gallery|qr(/+[^/]*)?/?|logout")
 _TYPED: Final = re.compile(r"user_code=[A-Za-z0-9-]{1,40}")
 
 
@@ -270,12 +270,23 @@ class Site:
                 f"{self.origin}/{quote(request.path, encoding='latin-1', errors='ignore')}{query}"
             )
         lang = _language(request)
+        if request.path == "gallery":
+            return self._gallery(request.query, lang)
         if request.path:
             # Opening the page scans nothing: link previews and prefetches open addresses, too.
             code = request.path.removeprefix("qr").removeprefix("/")
             return replace(pages.phone(lang), cookies=self._endpoint.landing_cookies(code))
         account = self._sessions.find(_cookie(request, SESSION))
         return pages.logged_in(account, lang) if account else pages.login(lang)
+
+    def _gallery(self, query: str, lang: str) -> Response:
+        chosen = dict(parse_qsl(query))
+        lang, theme = chosen.get("lang", lang), chosen.get("theme", "")
+        return pages.gallery(
+            lang if lang in LANGUAGES else "en",
+            theme if theme in pages.THEMES else "",
+            f"{self.origin}/gallery",
+        )
 
     def _log_out(self, request: Request) -> Response:
         check_origin(request, self.origin)

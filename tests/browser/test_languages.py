@@ -19,6 +19,7 @@ from tests.test_texts import PLURALS
 
 OTHERS = [lang for lang in LANGUAGES if lang != "en"]
 TITLE = "it => it.shadowRoot.querySelector('.title').textContent"
+HAS_CARD = "() => document.querySelector('qr-login, qr-approve').shadowRoot"
 CARD = """it => { const card = it.shadowRoot.querySelector(".card");
 return [card.lang, card.dir, getComputedStyle(card).direction] }"""
 
@@ -50,6 +51,32 @@ async def test_a_page_loads_its_own_language_and_no_other(
     assert [name for name in loaded if name.startswith("qr-login-texts-")] == [
         "qr-login-texts-ar.js"
     ]
+
+
+async def test_no_child_shows_before_the_language_is_there(
+    chromium: Browser, login_page: LoginPage, stub: Stub, tmp_path: Path
+) -> None:
+    """They would disappear again at once."""
+
+    async def never(route: Route) -> None:
+        pass
+
+    stub.lang = "de"
+    await login_page.page.route("**/qr-login-texts-de.js", never)
+    await login_page.page.clock.install(time=0)
+    await login_page.page.clock.pause_at(3600)
+    await login_page.page.goto(stub.url)
+    await login_page.page.wait_for_function(HAS_CARD)
+    assert not await login_page.page.locator("#password").is_visible()
+    with ApproveStub(lang="de") as other:
+        async with approve_page(chromium, tmp_path) as phone:
+            await phone.page.route("**/qr-login-texts-de.js", never)
+            await phone.page.clock.install(time=0)
+            await phone.page.clock.pause_at(3600)
+            await phone.page.goto(other.url)
+            await phone.page.wait_for_function(HAS_CARD)
+            for text in ("Sign in here", "report it", "On we go"):
+                assert not await phone.page.get_by_text(text).is_visible()
 
 
 @pytest.mark.parametrize("trouble", ["fails", "is slow"])

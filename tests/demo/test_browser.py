@@ -92,7 +92,7 @@ async def test_a_user_scans_approves_continues_and_is_logged_in(
             "127.0.0.1",
             "Alice",
             demo.origin.removeprefix("http://"),
-            "ago",
+            "Started",
         ):
             assert fact in shown
         assert "Approve only if the code is on the screen in front of you." in shown

@@ -20,9 +20,11 @@ PAGES = (
     "/qr",
     "/qr/abc",
     "/no/such/page",
+    "/gallery",
     "/demo/phone-window",
     "/demo/style.css",
     "/demo/phone.js",
+    "/demo/gallery.js",
     "/demo/icon.svg",
 )
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -98,7 +100,7 @@ def test_the_page_of_a_session_has_the_security_headers(site: Site) -> None:
     )  # or its form would say "Origin: null" and be refused
 
 
-@pytest.mark.parametrize("path", ["/", "/phone", "/qr", "/no/such/page"])
+@pytest.mark.parametrize("path", ["/", "/phone", "/qr", "/gallery", "/no/such/page"])
 def test_pages_contain_no_inline_script_or_style(site: Site, path: str) -> None:
     html = send(site, "GET", path).body.decode()
     assert "<style" not in html

@@ -2,6 +2,7 @@
 two languages, and axe.
 """
 
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ SCREENS: dict[str, dict[str, Any]] = {
     },
     "contrast": {"viewport": {"width": 1200, "height": 900}, "forced_colors": "active"},
     "Chinese": {"viewport": {"width": 390, "height": 844}, "locale": "zh-CN"},
+    "Arabic": {"viewport": {"width": 320, "height": 640}, "locale": "ar"},
 }
 TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
@@ -82,10 +84,21 @@ async def test_every_page_fits_and_passes_axe(
     await phone.until("redeemed")
     await fits(phone, "phone-redeemed")
     assert await desk.page.evaluate("() => document.documentElement.lang") == (
-        "zh-CN" if screen == "Chinese" else "en"
+        {"Chinese": "zh-CN", "Arabic": "ar"}.get(screen, "en")
     )
     for each in (phone, desk):
         await each.close()
+
+
+def test_a_date_is_written_from_left_to_right_in_every_language() -> None:
+    """In Arabic, its parts would be in the wrong order."""
+    dates = [
+        each
+        for template in EXAMPLES.rglob("templates/**/*.html")
+        for each in re.findall(r"<time [^>]*", template.read_text("utf-8"))
+    ]
+    assert dates
+    assert [each for each in dates if 'dir="ltr"' not in each] == []
 
 
 @row(504)
