@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from links import in_repository, rewrite, source_address
-from public_modules import PUBLIC
+from public_modules import DESCRIBED
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -88,7 +88,7 @@ def reference() -> dict[str, str]:
     """
     rows, found = [], {}
     described: dict[int, str] = {}
-    for name in PUBLIC:
+    for name in DESCRIBED:
         module = importlib.import_module(name)
         rows.append(f"| [{name}]({name}.md) | {first_sentence(module.__doc__ or '')} |")
         page = [f"# {name}", "", "```{eval-rst}", f".. automodule:: {name}", "   :no-members:", ""]
