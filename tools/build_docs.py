@@ -125,7 +125,7 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 def directive(module: str, name: str, value: object) -> str:
-    """What tells Sphinx to describe this name."""
+    """The directive by which Sphinx describes this name."""
     if isinstance(value, type):
         kind = "exception" if issubclass(value, BaseException) else "class"
         # What comes from a base that is not public has no other place.
