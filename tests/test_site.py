@@ -14,7 +14,7 @@ import build_docs
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
-from public_modules import PUBLIC
+from public_modules import DESCRIBED
 
 from tests import servers
 from tests.test_setup import output
@@ -28,7 +28,7 @@ SHOWN = ("index.html", "tutorials/flask.html", "reference/qrlogin.html", "securi
 
 def test_llms_txt_names_every_page_once() -> None:
     texts = build_docs.all_texts()
-    assert {f"reference/{name}.md" for name in PUBLIC} < texts.keys()
+    assert {f"reference/{name}.md" for name in DESCRIBED} < texts.keys()
     lines = build_docs.llms(texts).splitlines()
     assert lines[0] == "# qrlogin"
     assert lines[2].startswith("> Log a browser in")
@@ -79,7 +79,7 @@ def test_the_reference_has_every_public_name_with_its_source(site: Path) -> None
     described = "".join(page.read_text("utf-8") for page in (site / "reference").glob("*.html"))
     full = (site / "llms-full.txt").read_text("utf-8")
     missing = []
-    for name in PUBLIC:
+    for name in DESCRIBED:
         module = import_module(name)
         page = (site / "reference" / f"{name}.html").read_text("utf-8")
         for each in getattr(module, "__all__", ()):
@@ -174,7 +174,7 @@ def test_a_broken_link_a_broken_anchor_and_a_page_without_a_place_fail_the_build
     shutil.copytree(ROOT / "docs" / "_static", folder / "docs" / "_static")
     for name in ("pyproject.toml", "docs/conf.py"):
         shutil.copy(ROOT / name, folder / name)
-    (folder / "tools" / "public_modules.py").write_text('PUBLIC = ("qrlogin.keyfile",)\n')
+    (folder / "tools" / "public_modules.py").write_text('DESCRIBED = ("qrlogin.keyfile",)\n')
     for name in build_docs.ELSEWHERE:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("# A page\n\nA text.\n")

@@ -31,7 +31,7 @@ from tests.wire.clock import eventually
 ROOT = Path(__file__).parent.parent
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"^```(?P<info>[^`\n]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
-#: How each server is told another port than that of the page.
+#: The option by which each server listens on another port than that of the page.
 PORT = {
     "flask": "--port {}",
     "uvicorn": "--port {}",

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from links import in_repository, rewrite, source_address
-from public_modules import PUBLIC
+from public_modules import DESCRIBED
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -88,7 +88,7 @@ def reference() -> dict[str, str]:
     """
     rows, found = [], {}
     described: dict[int, str] = {}
-    for name in PUBLIC:
+    for name in DESCRIBED:
         module = importlib.import_module(name)
         rows.append(f"| [{name}]({name}.md) | {first_sentence(module.__doc__ or '')} |")
         page = [f"# {name}", "", "```{eval-rst}", f".. automodule:: {name}", "   :no-members:", ""]
@@ -125,7 +125,7 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 def directive(module: str, name: str, value: object) -> str:
-    """What tells Sphinx to describe this name."""
+    """The directive by which Sphinx describes this name."""
     if isinstance(value, type):
         kind = "exception" if issubclass(value, BaseException) else "class"
         # What comes from a base that is not public has no other place.

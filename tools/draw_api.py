@@ -14,35 +14,11 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from public_modules import PUBLIC
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "tests" / "api.txt"
 HEAD = "# The public API. Renewed by .venv/bin/python tools/draw_api.py; do not edit.\n"
-#: The public modules. One without `__all__` offers each name without an underscore that it defines.
-PUBLIC = (
-    "qrlogin",
-    "qrlogin.errors",
-    "qrlogin.core",
-    "qrlogin.stores",
-    "qrlogin.stores.suite",
-    "qrlogin.wire",
-    "qrlogin.wire.dialects",
-    "qrlogin.contrib.asgi",
-    "qrlogin.contrib.django",
-    "qrlogin.contrib.django_auth",
-    "qrlogin.contrib.django_project",
-    "qrlogin.contrib.fastapi",
-    "qrlogin.contrib.flask",
-    "qrlogin.contrib.health",
-    "qrlogin.contrib.observing",
-    "qrlogin.contrib.opentelemetry",
-    "qrlogin.contrib.prometheus",
-    "qrlogin.contrib.wsgi",
-    "qrlogin.audit",
-    "qrlogin.browser",
-    "qrlogin.keyfile",
-    "qrlogin.render",
-    "qrlogin.testing",
-)
 #: A longer value of a constant may change: it is a list of all checks, or a sentence for users.
 LONGEST_VALUE = 60
 

@@ -1,17 +1,36 @@
-"""The modules that applications import. `docs/reference` has a page for each, and tests use it."""
+"""The modules that applications import: what docs/upgrading.md promises to keep.
+
+tests/api.txt has the names of each. A module without `__all__` offers each name without an
+underscore that it defines.
+"""
 
 PUBLIC = (
     "qrlogin",
     "qrlogin.errors",
+    "qrlogin.core",
     "qrlogin.stores",
     "qrlogin.stores.suite",
-    "qrlogin.wire.dialects",
     "qrlogin.wire",
-    "qrlogin.render",
+    "qrlogin.wire.dialects",
+    "qrlogin.contrib.flask",
+    "qrlogin.contrib.fastapi",
+    "qrlogin.contrib.django",
+    "qrlogin.contrib.django_auth",
+    "qrlogin.contrib.django_project",
+    "qrlogin.contrib.wsgi",
+    "qrlogin.contrib.asgi",
+    "qrlogin.contrib.health",
+    "qrlogin.contrib.observing",
+    "qrlogin.contrib.opentelemetry",
+    "qrlogin.contrib.prometheus",
+    "qrlogin.audit",
     "qrlogin.browser",
     "qrlogin.keyfile",
-    *(f"qrlogin.contrib.{name}" for name in ("flask", "fastapi", "django", "wsgi", "asgi")),
-    *(f"qrlogin.contrib.{name}" for name in ("health", "observing", "opentelemetry", "prometheus")),
+    "qrlogin.render",
     "qrlogin.testing",
-    "qrlogin.audit",
 )
+#: Python imports `django_auth` only in a project with settings. The methods of `core` have the
+#: arguments that `QRLogin` describes.
+NOT_DESCRIBED = ("qrlogin.contrib.django_auth", "qrlogin.core")
+DESCRIBED = tuple(name for name in PUBLIC if name not in NOT_DESCRIBED)
+"""Those that have a page in the reference."""

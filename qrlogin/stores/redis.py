@@ -26,10 +26,11 @@ from redis.asyncio import RedisCluster as AsyncRedisCluster
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from qrlogin.errors import Misconfigured, Unavailable
+from qrlogin.errors import Unavailable
 from qrlogin.step import Command, Reply
 from qrlogin.stores.durability import NONE, Durability, Shortfall, from_address, releases
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
+from qrlogin.stores.one_loop import OneLoop
 from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_call_time import CallTime, ForeignClient
 from qrlogin.stores.redis_calls import RedisCalls, read_reply
@@ -302,7 +303,7 @@ class AsyncRedisStore:
         self._look = FirstLook(durability, is_cluster=isinstance(self._client, AsyncClusterClient))
         self._look.is_due = self._own
         self._looker: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._one_loop = OneLoop("AsyncRedisStore")
 
     @classmethod
     def from_url(
@@ -346,7 +347,7 @@ class AsyncRedisStore:
         """As `AsyncStore.apply`. Raises `Unavailable`."""
         # The pipeline has tasks of its own, so redis-py never sees a caller cancelled: it would
         # have to drop the connection each time.
-        self._check_loop()
+        self._one_loop.check()
         is_confirmed = self._durability and command.row.durable
         raw = await (self._confirming if is_confirmed else self._pipeline).send(command)
         if isinstance(raw, Exception) and not isinstance(raw, Shortfall):
@@ -367,21 +368,9 @@ class AsyncRedisStore:
         # Whatever it is: an AttributeError of redis-py means a lost connection, too.
         return self._outages.unavailable(error)
 
-    def _check_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise Misconfigured(
-                "this AsyncRedisStore is used in a second event loop, but its connections belong "
-                "to the first: make the store and its AsyncQRLogin in the loop that uses them, in "
-                "the lifespan or in an async fixture. In tests, use `with TestClient(app)`, or "
-                "one asyncio.run() for all calls"
-            )
-
     def listen(self, login_id: str) -> AsyncLocalListener:
         """As `AsyncStore.listen`. The first call starts the task that subscribes."""
-        self._check_loop()
+        self._one_loop.check()
         listener = self._listeners.listen(login_id)
         if not self._listeners.closed and (self._subscriber is None or self._subscriber.done()):
             self._subscriber = asyncio.create_task(self._subscribe(), name="qrlogin-notifications")
@@ -390,7 +379,7 @@ class AsyncRedisStore:
     async def close(self) -> None:
         """As `AsyncStore.close`. A client that the application passed stays open."""
         self._listeners.close()
-        if self._loop not in (None, asyncio.get_running_loop()):
+        if self._one_loop.loop not in (None, asyncio.get_running_loop()):
             return  # the connections ended with their loop, and no other loop can close them
         while self._subscriber and not self._subscriber.done():
             self._subscriber.cancel()  # in a loop, because redis-py may swallow a cancellation
@@ -428,7 +417,7 @@ class AsyncRedisStore:
                         if received % _MESSAGES_AT_ONCE == 0:
                             await asyncio.sleep(0)
             except Exception as error:  # whatever it is: browsers are waiting, so subscribe again
-                if self._loop is not None and self._loop.is_closed():
+                if (loop := self._one_loop.loop) and loop.is_closed():
                     return  # this coroutine is collected after its loop, and no browser waits
                 await asyncio.sleep(subscription.pause_after(error))
             finally:

@@ -121,7 +121,7 @@ class _Route:
         self._redirected: Node | None = None
         self._tries = 0
         self.asks = False
-        """Whether the node has to be told that the slot is on its way to it."""
+        """Whether the node needs an ASKING first, because the slot is on its way to it."""
         self.pause = 0.0
         """Seconds to wait before the command is sent."""
 

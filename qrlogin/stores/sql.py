@@ -17,6 +17,7 @@ from qrlogin.errors import Misconfigured, Unavailable
 from qrlogin.step import Command, Outcome, Reply
 from qrlogin.stores.addresses import SQL_SCHEMES, SQLITE, sqlite_hint
 from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listeners, LocalListener
+from qrlogin.stores.one_loop import OneLoop
 from qrlogin.stores.outages import OutageLog, pause_seconds
 from qrlogin.stores.sql_sqlite import SQLiteDatabase
 
@@ -127,11 +128,11 @@ class AsyncSQLStore:
         self._follower = _Follower(
             self._database, self._listeners, self._outages, self._call_in_loop
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._one_loop = OneLoop("AsyncSQLStore")
 
     async def apply(self, command: Command) -> Reply:
         """As `AsyncStore.apply`. Raises `Unavailable`."""
-        loop = self._check_loop()
+        loop = self._one_loop.check()
         ends = monotonic() + self._timeout
         try:
             call = loop.run_in_executor(
@@ -157,7 +158,7 @@ class AsyncSQLStore:
         """As `AsyncStore.listen`. The first call starts the thread that follows the changes of
         other processes. Raises `Unavailable` if the system gives this process no thread.
         """
-        self._check_loop()
+        self._one_loop.check()
         listener = self._listeners.listen(login_id)
         self._follower.start(listener)
         return listener
@@ -173,20 +174,9 @@ class AsyncSQLStore:
         self._database.close()
 
     def _call_in_loop(self, notify: Callable[..., object], *arguments: str) -> None:
-        if self._loop:
+        if loop := self._one_loop.loop:
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(notify, *arguments)
-
-    def _check_loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise Misconfigured(
-                "this AsyncSQLStore is used in a second event loop: make the store and its "
-                "AsyncQRLogin in the loop that uses them, in the lifespan or in an async fixture"
-            )
-        return loop
+                loop.call_soon_threadsafe(notify, *arguments)
 
 
 class _Follower:

@@ -28,7 +28,7 @@ WARM_UP = 2
 #: What may stay of a browser that left. Its login stays in a memory store for minutes: 2 KB.
 KB_LEFT = 4.0
 STALL_MS = 50.0
-#: A Redis that can be told to restart, and keeps every write.
+#: A Redis that keeps every write, and that a test restarts.
 DURABLE = ("--enable-debug-command", "yes", "--appendonly", "yes", "--appendfsync", "always")
 
 

@@ -6,8 +6,6 @@ counts. `SCENARIOS` lists them, and `ELSEWHERE` says why a fault is not among th
 
 import asyncio
 import contextlib
-import importlib
-import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,9 +19,9 @@ from qrlogin.answers import Status
 from qrlogin.clock import monotonic
 from qrlogin.errors import QRLoginError, Unavailable
 from qrlogin.login import QRLogin
-from qrlogin.stores import AsyncRedisStore, AsyncSQLStore, RedisStore, SQLStore
+from qrlogin.stores import AsyncRedisStore, AsyncSQLStore, Durability, RedisStore, SQLStore
 from qrlogin.table import State
-from tests.faults import nemesis, partition, shards, upgrades, workers
+from tests.faults import failover, nemesis, partition, shards, upgrades, workers
 from tests.faults.crowd import OPTIONS, PATIENCE, Crowd, Outages
 from tests.faults.naive import NaiveRedisStore
 from tests.faults.nemesis import Nemesis
@@ -46,12 +44,6 @@ class Store:
     naive: bool = False
 
 
-def _durability(spelled: str) -> Any:
-    """What `durability=` is given. Its module is imported only here."""
-    durability: Any = importlib.import_module("qrlogin.stores").Durability
-    return durability.parse(spelled)
-
-
 STORES: Final = {
     store.name: store
     for store in (
@@ -65,7 +57,7 @@ STORES: Final = {
         Store("the tutorial's", NaiveRedisStore, naive=True),
         *(Store(which, RedisStore.from_url, kind="HTTP") for which in workers.SERVERS),
         *(
-            Store(f"{where}, {spelled}", partial(_durability, spelled), kind="copies")
+            Store(f"{where}, {spelled}", partial(Durability.parse, spelled), kind="copies")
             for where, spelled in (
                 ("Sentinel", "none"),
                 ("Sentinel", "wait(1, 200)"),
@@ -360,20 +352,23 @@ def versions_share(store: Store, size: Size, seed: int) -> Row:
 def failed_over(store: Store, size: Size, seed: int) -> Row:
     """Sentinel promotes a replica whose link was cut half a second before."""
     fault = "D4" if store.name.endswith("none") else "D5"
-    return _of_failover(fault, "sentinel_failover", store, size, seed)
+    return _of_failover(fault, failover.sentinel_failover, store, size, seed)
 
 
 def killed_without_file(store: Store, size: Size, seed: int) -> Row:
     """`kill -9`, and the server has nothing on its disk."""
-    return _of_failover("D2 no file", "kill_without_persistence", store, size, seed)
+    return _of_failover("D2 no file", failover.kill_without_persistence, store, size, seed)
 
 
-def _of_failover(fault: str, name: str, store: Store, size: Size, seed: int) -> Row:
-    if importlib.util.find_spec("tests.faults.failover") is None:
-        raise NotHere("this version has no durability to compare")
-    played = getattr(importlib.import_module("tests.faults.failover"), name)
+def _of_failover(
+    fault: str,
+    play: Callable[[Durability, int, int], failover.Counts],
+    store: Store,
+    size: Size,
+    seed: int,
+) -> Row:
     durability = store.make()
-    counts = played(durability, size.logins, seed)
+    counts = play(durability, size.logins, seed)
     wrong = frozenset() if durability else frozenset({"doubles", "lost", "undone"})
     return Row(
         fault,

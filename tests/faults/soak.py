@@ -95,7 +95,7 @@ HEAD = (
 
 
 class Clock:
-    """A clock of a store, which goes on when it is told to."""
+    """A clock of a store, which only the test moves."""
 
     def __init__(self) -> None:
         self.ms = time.time_ns() // 1_000_000
