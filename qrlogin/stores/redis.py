@@ -24,7 +24,6 @@ from redis import Redis, RedisCluster
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qrlogin.errors import Unavailable
 from qrlogin.step import Command, Reply
@@ -33,7 +32,7 @@ from qrlogin.stores.listeners import AsyncListeners, AsyncLocalListener, Listene
 from qrlogin.stores.one_loop import OneLoop
 from qrlogin.stores.outages import OutageLog
 from qrlogin.stores.redis_call_time import CallTime, ForeignClient
-from qrlogin.stores.redis_calls import RedisCalls, read_reply
+from qrlogin.stores.redis_calls import RedisCalls, check_answers, read_reply
 from qrlogin.stores.redis_client import (
     Target,
     check_client,
@@ -182,8 +181,7 @@ class RedisStore:
         except Exception as error:
             if not self._own or not is_lost(error):
                 raise
-            if isinstance(error, RedisTimeoutError):
-                self._time.renew()
+            self._time.renew_after(error)
         return self._evaluate(command)
 
     def _evaluate(self, command: Command) -> object:
@@ -193,13 +191,16 @@ class RedisStore:
             send = self._send_confirmed
         try:
             try:
-                return send("EVALSHA", script.sha, *arguments)
+                answer = send("EVALSHA", script.sha, *arguments)
             except NoScriptError:  # the server restarted, failed over or was flushed
-                return send("EVAL", script.text, *arguments)
+                answer = send("EVAL", script.text, *arguments)
         except ResponseError as error:
             if not self._calls.must_do_without_flags(script, error):
                 raise
-        return self._evaluate(command)
+            return self._evaluate(command)
+        if not isinstance(answer, Shortfall):
+            check_answers([("EVALSHA", script.sha, *arguments)], [answer])
+        return answer
 
     def _send_confirmed(self, *words: str | bytes | int) -> object:
         return send_confirmed(self._client, self._durability, words)
@@ -239,7 +240,8 @@ class RedisStore:
             self._looker.join(1)
         if self._own:
             for client in (self._client, *sentinels_of(self._client)):
-                client.close()
+                with suppress(Exception):  # a call that runs may disconnect the same connection
+                    client.close()
 
     def _subscribe(self) -> None:
         subscription = Subscription(self._listeners, self._outages, renew=self._time.renew)
@@ -391,7 +393,8 @@ class AsyncRedisStore:
             await self._pipeline.drain()
             await self._confirming.drain()
             for client in (self._client, *sentinels_of(self._client)):
-                await client.aclose()
+                with suppress(Exception):  # as in RedisStore
+                    await client.aclose()
 
     async def _subscribe(self) -> None:
         subscription = Subscription(

@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from redis import BlockingConnectionPool
 from redis.asyncio import BlockingConnectionPool as AsyncBlockingConnectionPool
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnectionPool
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import SentinelConnectionPool
 
 from qrlogin.clock import monotonic
+from qrlogin.stores.redis_calls import OutOfStep
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import Connection as _AsyncBase
@@ -42,6 +43,8 @@ _ends: ContextVar[float | None] = ContextVar("ends", default=None)
 
 #: How many threads of one store may wait at a time for clients that it cannot interrupt.
 _THREADS: Final = 50
+#: After a master was found demoted, its connections are not made anew for so many seconds.
+_DEMOTED_SECONDS: Final = 1.0
 
 
 class CallTime:
@@ -55,6 +58,7 @@ class CallTime:
         self.seconds = seconds
         #: Grows when connections may have died without a sign.
         self.generation = 0
+        self._demoted_at = -_DEMOTED_SECONDS
         self._threads = threading.BoundedSemaphore(_THREADS)
 
     def left(self) -> float | None:
@@ -83,6 +87,21 @@ class CallTime:
     def renew(self) -> None:
         """Have every connection made anew before it is used again."""
         self.generation += 1
+
+    def renew_after(self, error: Exception) -> None:
+        """Have every connection made anew if this error of a call says that they may be useless.
+
+        They may be open on this side only, deliver the replies to earlier commands, or lead to a
+        master that was demoted. A server that stays read-only gets new connections only from time
+        to time.
+        """
+        if isinstance(error, ReadOnlyError):
+            if monotonic() < self._demoted_at + _DEMOTED_SECONDS:
+                return
+            self._demoted_at = monotonic()
+        elif not isinstance(error, (TimeoutError, RedisTimeoutError, OutOfStep)):
+            return
+        self.renew()
 
     def interrupt(self, call: Callable[[], T]) -> T:
         """Run a call that cannot end in time by itself in a thread, and wait for it while there is

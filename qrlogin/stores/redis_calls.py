@@ -6,7 +6,7 @@ It opens no connection and does not import redis, so both Redis stores use it as
 import json
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from qrlogin.errors import Misconfigured, Unavailable
@@ -100,6 +100,25 @@ class RedisCalls:
         if cached is None or cached.row is not row:
             cached = self._scripts[row.name] = RowScripts.of(row, durable=self._durable)
         return cached
+
+
+class OutOfStep(ConnectionError):
+    """A connection delivered the reply to another command, and must not be used again."""
+
+
+def check_answers(commands: Iterable[Sequence[object]], answers: Iterable[object]) -> None:
+    """Raise `OutOfStep` unless each answer is an error or the reply to its command.
+
+    :param commands: EVALSHA or EVAL, with the arguments of a script.
+    :param answers: the answer to each, as the client returns it.
+    """
+    for words, answer in zip(commands, answers, strict=True):
+        begins: Any = words[4]  # the script puts it first
+        if isinstance(answer, str):
+            answer = answer.encode("utf-8", "surrogateescape")
+        fits = isinstance(answer, bytes) and answer.startswith(begins)
+        if not (fits or isinstance(answer, Exception)):
+            raise OutOfStep("the reply is to another command")
 
 
 def read_reply(raw: Any) -> Reply:

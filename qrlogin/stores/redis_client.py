@@ -15,7 +15,7 @@ from redis import Redis, RedisCluster, asyncio, connection, sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import DataError, RedisError, ResponseError
+from redis.exceptions import DataError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -167,8 +167,12 @@ def describe(error: Exception) -> tuple[str, str]:
 def is_lost(error: Exception) -> bool:
     """Whether a call with this error may have reached the server, or would if it is sent again. It
     is harmless to send it again: a command cannot take effect twice.
+
+    READONLY is the answer of a master that was demoted. Its address may lead to the new one.
     """
-    return not isinstance(error, (ResponseError, DataError, UnicodeError))
+    return isinstance(error, ReadOnlyError) or not isinstance(
+        error, (ResponseError, DataError, UnicodeError)
+    )
 
 
 @dataclass(frozen=True)

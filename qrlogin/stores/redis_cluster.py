@@ -72,6 +72,13 @@ class SlotMap:
         """The nodes that serve slots."""
         return [*dict.fromkeys(node for _, node in self._ranges)]
 
+    def any_node(self) -> Node:
+        """A node at random: one that serves slots, if the map is up to date. A node that has left
+        the Cluster may still answer, but receives no messages.
+        """
+        nodes = self.nodes if self.is_stale else self.owners or self.nodes
+        return random.choice(nodes)  # noqa: S311 - no secret
+
     def learn(self, reply: Any, asked: Node) -> None:
         """Read the reply to CLUSTER SLOTS. Raises ValueError if it is none.
 
@@ -257,8 +264,8 @@ class ClusterClient:
         return {name: client.info() for name, client in self.masters().items()}
 
     def pubsub(self) -> Any:
-        """A subscription at any node."""
-        return self._client(random.choice(self._slots.nodes)).pubsub()  # noqa: S311 - no secret
+        """A subscription at any node that serves slots."""
+        return self._client(self._slots.any_node()).pubsub()
 
     def close(self) -> None:
         """Close every connection."""
@@ -336,8 +343,8 @@ class AsyncClusterClient:
         return {f"{at[0]}:{at[1]}": await self._client(at).info() for at in self._slots.owners}
 
     def pubsub(self) -> Any:
-        """A subscription at any node."""
-        return self._client(random.choice(self._slots.nodes)).pubsub()  # noqa: S311 - no secret
+        """A subscription at any node that serves slots."""
+        return self._client(self._slots.any_node()).pubsub()
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from qrlogin.stores.durability import Durability
 from qrlogin.stores.redis_call_time import CallTime
-from qrlogin.stores.redis_calls import RedisCalls
+from qrlogin.stores.redis_calls import RedisCalls, check_answers
 from qrlogin.stores.redis_cluster import AsyncClusterClient, ClusterClient
 from qrlogin.stores.redis_pipeline import PIPELINES, CommandPipeline, _Call
 
@@ -38,6 +38,7 @@ def send_confirmed(client: Any, durability: Durability, words: Words) -> object:
         answer, copies = pipeline.execute(raise_on_error=False)
     if isinstance(answer, Exception):
         raise answer
+    check_answers([words], [answer])
     return durability.released(answer, copies)
 
 
@@ -77,6 +78,7 @@ class ConfirmingPipeline(CommandPipeline):
                 return [error]
         else:
             *answers, copies = await self._send_together([*words, self._durability.words])
+        check_answers(words, answers)
         return [
             answer if isinstance(answer, Exception) else self._durability.released(answer, copies)
             for answer in answers

@@ -18,13 +18,13 @@ from typing import Any, Final
 from redis.asyncio import Redis as AsyncRedis
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.utils import HIREDIS_AVAILABLE
 
 from qrlogin.step import Command
 from qrlogin.stores.redis_call_time import AsyncPool, CallTime, NotSent
-from qrlogin.stores.redis_calls import RedisCalls
+from qrlogin.stores.redis_calls import RedisCalls, check_answers
 from qrlogin.stores.redis_client import is_lost
 from qrlogin.stores.redis_script import Script
 
@@ -273,13 +273,16 @@ class CommandPipeline:
             try:
                 async with asyncio.timeout_at(ends):
                     outcomes = await self._ask(batch, by_text=by_text)
+                if not resent:
+                    for outcome in outcomes:
+                        if isinstance(outcome, ReadOnlyError):
+                            raise outcome
             except Exception as error:
                 if resent or not is_lost(error):
                     for call in batch:
                         call.end(error)
                     return
-                if isinstance(error, (TimeoutError, RedisTimeoutError)):
-                    self._time.renew()
+                self._time.renew_after(error)
                 resent = True  # harmless: a command cannot take effect twice
                 continue
             self._silent_ticks = 0
@@ -312,7 +315,10 @@ class CommandPipeline:
         return True
 
     async def _ask(self, batch: list[_Call], *, by_text: bool) -> list[object]:
-        return await self._send_together([self._words(call, by_text) for call in batch])
+        words = [self._words(call, by_text) for call in batch]
+        answers = await self._send_together(words)
+        check_answers(words, answers)
+        return answers
 
     async def _send_together(self, commands: list[tuple[str | bytes | int, ...]]) -> list[object]:
         """The reply to each command, or its `ResponseError`. They go out over one connection."""

@@ -17,7 +17,7 @@ class Proxy:
     """A proxy between a client and the server at `port`. Settings may be changed at any time."""
 
     def __init__(self, port: int, *, losable: bytes = b"\r\nEVAL") -> None:
-        self._upstream, self._losable = port, losable
+        self.upstream, self._losable = port, losable
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
@@ -54,7 +54,7 @@ class Proxy:
             _reset(writer)
             return
         self.connected += 1
-        server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self._upstream)
+        server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self.upstream)
         both = {writer, server_writer}
         self._writers |= both
         self._wires.append(wire := _Wire())

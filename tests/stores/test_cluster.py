@@ -161,6 +161,14 @@ def test_a_master_that_dies_makes_its_own_logins_unavailable_and_nothing_else(
             waiting.cancel()
 
 
+def test_a_subscription_is_not_at_a_node_that_has_left_the_cluster() -> None:
+    left, serving = ("left.example", 7000), ("serving.example", 7001)
+    slots = SlotMap([left])
+    assert slots.any_node() == left, "no other node is known yet"
+    slots.learn([[0, 16383, [*serving, "id"]]], serving)
+    assert {slots.any_node() for _ in range(100)} == {serving}
+
+
 def test_a_map_of_slots_reads_what_servers_say() -> None:
     """Decoded or not, with an unknown host, and with addresses that are reached elsewhere."""
     asked = ("cluster.example", 7000)

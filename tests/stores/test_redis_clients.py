@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -22,9 +23,10 @@ from qrlogin.stores.suite.colours import PATIENCE, Awaited, Blocking
 from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
 from tests.security_rows import row
-from tests.servers import LOOPBACK, free_port
+from tests.servers import LOOPBACK, RedisServer, free_port, redis_binary
 from tests.stores.clusters import sentinels
 from tests.stores.deployments import listed
+from tests.stores.fault_proxy import Proxy
 from tests.stores.redis_world import FakePubSub, Stores, both_colours
 
 SENTINELS: tuple[Any, Any] = (
@@ -225,19 +227,20 @@ def test_no_error_and_no_repr_shows_the_password(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "said"),
     [
-        None,
-        "OK",
-        7,
-        [],
-        ["id", "mark", "granted", "1", []],
-        ["id", "mark", "applied", "soon", []],
-        ["id", "mark", "applied", "1", ["state"]],
+        (None, "OutOfStep"),
+        ("OK", "OutOfStep"),
+        (7, "OutOfStep"),
+        ([], "OutOfStep"),
+        ('["id","mark","granted","1",{}]', "cannot read"),
+        ('["id","mark","applied","soon",{}]', "cannot read"),
+        ('["id","mark","applied","1",["state"]]', "cannot read"),
+        ('["id","mark","', "cannot read"),
     ],
-    ids=["nothing", "OK", "number", "empty", "unknown verdict", "no time", "half a field"],
+    ids=["nothing", "OK", "number", "empty", "unknown verdict", "no time", "no record", "cut"],
 )
-def test_an_answer_that_is_not_from_the_script_is_unavailable(answer: object) -> None:
+def test_an_answer_that_is_not_from_the_script_is_unavailable(answer: object, said: str) -> None:
     """For example from a newer version, or to another command."""
 
     class Client:
@@ -248,7 +251,7 @@ def test_an_answer_that_is_not_from_the_script_is_unavailable(answer: object) ->
             raise AssertionError("no test waits")
 
     store: Any = RedisStore(Client())  # type: ignore[arg-type]
-    with pytest.raises(Unavailable, match="cannot read"):
+    with pytest.raises(Unavailable, match=said):
         store.apply(Command("id", TABLE["status"], "mark"))
 
 
@@ -330,6 +333,26 @@ def test_a_call_during_close_raises_only_unavailable(redis_url: str) -> None:
 
 
 @both_colours
+def test_close_raises_nothing_that_a_client_raises(stores: Stores) -> None:
+    """A call that runs may disconnect the same connection in another thread."""
+
+    def broken(*_: object) -> None:
+        raise TypeError("argument must be an int, or have a fileno() method.")
+
+    async def awaited() -> None:
+        store = AsyncRedisStore.from_url("redis://localhost")
+        store._client.aclose = broken
+        await store.close()
+
+    if issubclass(stores, AsyncRedisStore):
+        asyncio.run(awaited())
+    else:
+        store = RedisStore.from_url("redis://localhost")
+        store._client.close = broken
+        store.close()
+
+
+@both_colours
 def test_a_client_of_another_class_gets_no_second_try(stores: Stores) -> None:
     """It has its own retries."""
     asked = list[object]()
@@ -401,3 +424,103 @@ def test_a_connection_with_an_unread_reply_is_not_used_again(redis_url: str) -> 
         assert connection.can_read(timeout=PATIENCE)
         pool.release(connection)
         assert qr.status(begun.device_code).version == 1
+
+
+@both_colours
+@row(54)
+def test_a_connection_that_answers_the_call_before_is_made_anew(
+    redis_url: str, stores: Stores
+) -> None:
+    """The parser of redis-py 6.0 that is written in Python does not see an unread reply."""
+
+    def blind(connection: Any, see: object) -> None:
+        connection.can_read = connection.can_read_destructive = see
+
+    async def awaited() -> list[str]:
+        async def see() -> bool:
+            return False
+
+        store = AsyncRedisStore.from_url(redis_url, timeout=PATIENCE)
+        await store.apply(Command("first", TABLE["status"], "mark"))
+        (connection,) = store._client.connection_pool._in_use_connections
+        await connection.send_command("ECHO", "stray")
+        blind(connection, see)
+        names = ["second", "third"]
+        found = [
+            (await store.apply(Command(name, TABLE["status"], "mark"))).login_id for name in names
+        ]
+        await store.close()
+        return found
+
+    def blocking() -> list[str]:
+        store = RedisStore.from_url(redis_url, timeout=PATIENCE)
+        store._look.is_due = False
+        store.apply(Command("first", TABLE["status"], "mark"))
+        pool = store._client.connection_pool
+        connection = pool.get_connection()
+        connection.send_command("ECHO", "stray")
+        blind(connection, lambda timeout=0: False)
+        pool.release(connection)
+        names = ["second", "third"]
+        found = [store.apply(Command(name, TABLE["status"], "mark")).login_id for name in names]
+        store.close()
+        return found
+
+    is_awaited = issubclass(stores, AsyncRedisStore)
+    assert (asyncio.run(awaited()) if is_awaited else blocking()) == ["second", "third"]
+
+
+@both_colours
+@row(54)
+def test_no_approval_is_answered_with_the_reply_to_another_command(stores: Stores) -> None:
+    """Also not one of a client of another class, which the store cannot connect again."""
+
+    class Client:
+        def execute_command(self, *arguments: object) -> object:
+            return b'["other","mark","applied",1,{}]'
+
+        def pubsub(self) -> None:
+            raise AssertionError("no test waits")
+
+    class AwaitedClient(Client):
+        async def execute_command(self, *arguments: object) -> object:
+            return super().execute_command(*arguments)
+
+    awaited = issubclass(stores, AsyncRedisStore)
+    store: Any = stores(AwaitedClient() if awaited else Client())  # type: ignore[arg-type]
+    command = Command("id", TABLE["confirm"], "mark")
+    with pytest.raises(Unavailable, match="OutOfStep"):
+        asyncio.run(store.apply(command)) if awaited else store.apply(command)
+
+
+@both_colours
+def test_an_address_that_leads_to_a_new_master_leaves_the_demoted_one(stores: Stores) -> None:
+    """As the name of a managed Redis after a failover: the old master closes no connection."""
+    binary = redis_binary()
+    with RedisServer(binary) as old, RedisServer(binary) as new:
+        ports = [urlsplit(each.url).port or 0 for each in (old, new)]
+        with Proxy(ports[0]) as proxy, redis.Redis.from_url(old.url) as client:
+
+            def fail_over() -> None:
+                client.execute_command("REPLICAOF", LOOPBACK, free_port())
+                proxy.upstream = ports[1]
+
+            def begin(number: int) -> Command:
+                values = dict.fromkeys(TABLE["begin"].writes, "x")
+                return Command(f"login {number}", TABLE["begin"], "mark", values)
+
+            async def awaited() -> None:
+                store = AsyncRedisStore.from_url(proxy.url, timeout=PATIENCE)
+                await store.apply(begin(1))
+                fail_over()
+                await store.apply(begin(2))
+                await store.close()
+
+            if issubclass(stores, AsyncRedisStore):
+                asyncio.run(awaited())
+            else:
+                store = RedisStore.from_url(proxy.url, timeout=PATIENCE)
+                store.apply(begin(1))
+                fail_over()
+                store.apply(begin(2))
+                store.close()
