@@ -50,7 +50,7 @@ def _send(login: StagedLogin, drawn: random.Random, score: Score) -> None:
     if phone:
         sent = post(drawn.choice(VERBS), {"code": login.code}, CREDENTIAL)
     else:
-        sent = login.requests[drawn.choice(sorted(login.requests, key=str))]
+        sent = drawn.choice(login.unlike)
     request = _mutated(drawn, sent, login)
     before = login.record
     try:

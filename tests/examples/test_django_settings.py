@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from qrlogin.browser import version
 from tests.examples.running import EXAMPLES, LEFT_OUT, surroundings
 from tests.security_rows import row
 
@@ -302,7 +303,7 @@ def test_the_template_tags_escape_their_values(inside: dict[str, Any]) -> None:
     hostile, plain = inside["tags"]
     assert "<script>alert" not in hostile
     assert hostile.count("&quot;&gt;&lt;script&gt;") == 4  # also in the content between the tags
-    assert 'src="/qrlogin/qr-login-element.js"' in plain
+    assert f'src="/qrlogin/modules/{version()}/qr-login-element.js"' in plain
     assert (
         '<qr-login src="/qrlogin/" next="/basket?a=1&amp;b=2" '
         'csrf-header="X-CSRFToken" csrf-token="' in plain

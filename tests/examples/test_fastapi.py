@@ -186,7 +186,7 @@ def test_every_page_has_the_security_headers(site: Served) -> None:
             "no-referrer" if path == "/qr/abc" else "same-origin"
         ), path
     page = ask("GET", f"{site.origin}/login", headers={"Accept-Language": "zh-CN"})
-    assert '<html lang="zh-CN">' in page.text
+    assert '<html lang="zh-CN" dir="ltr">' in page.text
 
 
 def test_a_failure_and_the_docs_have_the_security_headers_too(

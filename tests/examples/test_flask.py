@@ -268,7 +268,7 @@ def test_a_device_gets_the_same_tokens_for_the_same_login(
 
 def test_the_phone_page_explains_itself_to_a_signed_out_user(app: Flask) -> None:
     seen = app.test_client().get("/qr/abc?user_code=WDJB-MJHT", headers={"Accept-Language": "zh"})
-    assert '<html lang="zh-CN">' in seen.text
+    assert '<html lang="zh-CN" dir="ltr">' in seen.text
     assert 'href="/login?next=/qr/abc"' in seen.text
     assert "qr-approve" not in seen.text
     assert seen.headers["Referrer-Policy"] == "no-referrer"

@@ -15,7 +15,7 @@ from qrlogin.stores import AsyncRedisStore, Durability, RedisStore
 from qrlogin.stores.durability import NONE
 from qrlogin.stores.server_checks import FirstLook, judge_clock, judge_redis
 from tests.security_rows import row
-from tests.servers import LOOPBACK, RedisServer
+from tests.servers import RedisServer
 from tests.stores.redis_world import Stores, both_colours, until, world_at
 from tests.stores.test_acl import with_rights
 from tests.tables import for_each_row
@@ -204,17 +204,3 @@ def test_a_thread_that_cannot_start_is_no_reason_to_fail(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with world_at(RedisStore, redis_url) as world:
         world.begin().walk("scan", "confirm", "redeem")
-
-
-@both_colours
-def test_a_client_with_few_connections_is_not_looked_at(
-    own_redis: RedisServer, stores: Stores
-) -> None:
-    """The look would take a connection that a call needs."""
-    is_async = issubclass(stores, AsyncRedisStore)
-    few: Any = (redis.asyncio if is_async else redis).ConnectionPool(
-        host=LOOPBACK, port=own_redis.port, max_connections=3
-    )
-    client = (redis.asyncio if is_async else redis).Redis(connection_pool=few)
-    assert not stores(client)._look.is_due
-    assert stores.from_url(own_redis.url, max_connections=2)._look.is_due  # it waits for one

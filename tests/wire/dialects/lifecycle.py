@@ -118,6 +118,14 @@ class StagedLogin:
         return routes
 
     @property
+    def unlike(self) -> list[Request]:
+        """Its requests in an order that stays, with one module of the elements for all of them."""
+        alike = set(MODULES) - {ELEMENT}
+        return [
+            self.requests[each] for each in sorted(self.requests, key=str) if each.path not in alike
+        ]
+
+    @property
     def begin_path(self) -> str:
         """The path that begins a login: that of the first route."""
         return self.routes[0].path
