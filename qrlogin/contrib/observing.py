@@ -9,8 +9,10 @@ attributes of the endpoint and of its `QRLogin`, so an application without an ob
 of this module. Several observers may observe the same endpoint.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -33,6 +35,8 @@ Observed = Endpoint | AsyncEndpoint | QRLogin | AsyncQRLogin
 #: What stands for a method that HTTP does not define. A client may send any text.
 OTHER: Final = "_OTHER"
 
+log: Final = logging.getLogger("qrlogin")
+
 
 def _ignore(_: object) -> None:
     pass
@@ -42,7 +46,8 @@ class Observer:
     """Sees each event, each command to the store, each request and each refusal.
 
     Every method does nothing here. Override those that you need. They run while a browser or a
-    phone waits, in any thread, so they must be quick, and they must not raise.
+    phone waits, in any thread, so they must be quick. What they raise is logged, each kind of error
+    once, and the login goes on.
 
     No argument holds a code, a key or an address. An `Event` names the user: do not pass its
     `subject`, `shown_as`, `phone` and `context` on to what keeps them for long.
@@ -62,14 +67,14 @@ class Observer:
             self._observed.add(each)
             if isinstance(each, Endpoint | AsyncEndpoint):
                 self.serving(each._slots)
-                _observe_endpoint(each, self)
+                _observe_endpoint(each, _Guarded(self))
                 self.observe(each.qr)
             elif isinstance(each, QRLogin):
-                each._store = _ObservedStore(each._store, self)
-                each._on_event = _with_event(each._on_event, self)
+                each._store = _ObservedStore(each._store, _Guarded(self))
+                each._on_event = _with_event(each._on_event, _Guarded(self))
             else:
-                each._store = _AsyncObservedStore(each._store, self)
-                each._on_event = _with_async_event(each._on_event, self)
+                each._store = _AsyncObservedStore(each._store, _Guarded(self))
+                each._on_event = _with_async_event(each._on_event, _Guarded(self))
 
     def serving(self, slots: WaitSlots) -> None:
         """An endpoint is observed that has these slots. `slots.taken` is how many requests it holds
@@ -109,10 +114,85 @@ class Observer:
         """
 
 
+class _Guarded:
+    """An observer whose errors are logged and not raised: metrics that fail, as with a full disk,
+    are no reason to refuse a login.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._logged: set[type[Exception]] = set()
+
+    def event(self, event: Event) -> None:
+        try:
+            self._observer.event(event)
+        except Exception as error:
+            self.failed(error)
+
+    def refusal(self, side: str, refused: QRLoginError) -> None:
+        try:
+            self._observer.refusal(side, refused)
+        except Exception as error:
+            self.failed(error)
+
+    def command(self, name: str) -> "_Surrounded":
+        return _Surrounded(self, lambda: self._observer.command(name))
+
+    def request(self, side: str, method: str, route: str) -> "_Surrounded":
+        return _Surrounded(self, lambda: self._observer.request(side, method, route))
+
+    def failed(self, error: Exception) -> None:
+        if type(error) not in self._logged:
+            self._logged.add(type(error))
+            log.error("%s failed; logins go on", type(self._observer).__name__, exc_info=error)
+
+
+class _Surrounded:
+    """A context that an observer makes. It neither raises nor hides anything of its own."""
+
+    __slots__ = ("_answered", "_context", "_guarded", "_make")
+
+    def __init__(
+        self, guarded: _Guarded, make: Callable[[], AbstractContextManager[Callable[[Any], object]]]
+    ) -> None:
+        self._guarded, self._make = guarded, make
+        self._answered: Callable[[Any], object] = _ignore
+        self._context: AbstractContextManager[Any] | None = None
+
+    def __enter__(self) -> Callable[[Any], object]:
+        try:
+            context = self._make()
+            self._answered = context.__enter__()
+            self._context = context
+        except Exception as error:
+            self._guarded.failed(error)
+        return self._answer
+
+    def _answer(self, said: object) -> None:
+        try:
+            self._answered(said)
+        except Exception as error:
+            self._guarded.failed(error)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._context is None:
+            return
+        try:
+            self._context.__exit__(kind, raised, trace)
+        except Exception as error:
+            if error is not raised:
+                self._guarded.failed(error)
+
+
 class _ObservedStore:
     """A store, and an observer of its commands."""
 
-    def __init__(self, store: Store, observer: Observer) -> None:
+    def __init__(self, store: Store, observer: _Guarded) -> None:
         self._store, self._observer = store, observer
         self.listen, self.close = store.listen, store.close
 
@@ -129,7 +209,7 @@ class _ObservedStore:
 class _AsyncObservedStore:
     """`_ObservedStore` for asyncio."""
 
-    def __init__(self, store: AsyncStore, observer: Observer) -> None:
+    def __init__(self, store: AsyncStore, observer: _Guarded) -> None:
         self._store, self._observer = store, observer
         self.listen, self.close = store.listen, store.close
 
@@ -144,7 +224,7 @@ class _AsyncObservedStore:
 
 
 def _with_event(
-    on_event: Callable[[Event], None] | None, observer: Observer
+    on_event: Callable[[Event], None] | None, observer: _Guarded
 ) -> Callable[[Event], None]:
     """Calls the application's function first, and the observer even if that one raises."""
 
@@ -159,7 +239,7 @@ def _with_event(
 
 
 def _with_async_event(
-    on_event: Callable[[Event], Awaitable[None]] | None, observer: Observer
+    on_event: Callable[[Event], Awaitable[None]] | None, observer: _Guarded
 ) -> Callable[[Event], Awaitable[None]]:
     async def both(event: Event) -> None:
         try:
@@ -174,7 +254,7 @@ def _with_async_event(
 class _ObservedRefusals(UnroutedLog):
     """Is notified of every refusal of an endpoint, and writes what the endpoint's log writes."""
 
-    def __init__(self, inner: UnroutedLog, observer: Observer) -> None:
+    def __init__(self, inner: UnroutedLog, observer: _Guarded) -> None:
         self._inner, self._observer = inner, observer
 
     def note(self, error: QRLoginError, request: Request, side: str) -> None:
@@ -182,10 +262,10 @@ class _ObservedRefusals(UnroutedLog):
         self._inner.note(error, request, side)
 
 
-def _observe_endpoint(endpoint: Endpoint | AsyncEndpoint, observer: Observer) -> None:
+def _observe_endpoint(endpoint: Endpoint | AsyncEndpoint, observer: _Guarded) -> None:
     endpoint._unrouted = _ObservedRefusals(endpoint._unrouted, observer)
 
-    def requesting(request: Request, side: str) -> AbstractContextManager[Callable[[int], object]]:
+    def requesting(request: Request, side: str) -> _Surrounded:
         dialect = endpoint.dialect
         routes = dialect.phone_routes if side == "phone" else dialect.browser_routes
         method = request.method if request.method in METHODS else OTHER

@@ -213,6 +213,8 @@ class BoundedConnection(_Base):
         attempt = self._attempt
         if attempt is None and self._sock is not None:
             return
+        if attempt is None:
+            self._generation = self._time.generation
         # A thread without a call's time connects, or subscribes.
         if attempt.is_this_thread if attempt else self._time.left() is None:
             connect()
@@ -227,8 +229,7 @@ class BoundedConnection(_Base):
     def _finish_attempt(self) -> None:
         attempt = self._attempt
         if attempt is not None and attempt.is_done:
-            self._attempt, self._generation = None, self._time.generation
-            self._took = attempt.took
+            self._attempt, self._took = None, attempt.took
 
     def send_packed_command(self, *args: Any, **options: Any) -> None:
         """As redis-py's. Raises `NotSent`."""

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
 from inspect import isawaitable
@@ -587,3 +588,46 @@ def test_every_query_of_the_dashboard_names_metrics_and_labels_that_exist(
     titles = [panel["title"] for panel in dashboard["panels"]]
     assert all(titles)
     assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_an_observer_that_fails_is_logged_once_and_no_login_fails(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As prometheus_client does when its folder for several processes is gone, or its disk full."""
+
+    class Broken(Observer):
+        def __init__(self, breaks: str) -> None:
+            super().__init__()
+            self._breaks = breaks
+
+        def _break(self, where: str) -> None:
+            if where == self._breaks:
+                raise OSError("no space left on device")
+
+        def event(self, event: Event) -> None:
+            self._break("event")
+
+        @contextmanager
+        def command(self, name: str) -> Iterator[Callable[[str], object]]:
+            self._break("before")
+            try:
+                yield lambda verdict: self._break("verdict")
+            finally:
+                self._break("after")
+
+        @contextmanager
+        def request(self, side: str, method: str, route: str) -> Iterator[Callable[[int], object]]:
+            self._break("before")
+            yield lambda status: self._break("status")
+            self._break("after")
+
+        def refusal(self, side: str, error: QRLoginError) -> None:
+            self._break("refusal")
+
+    for breaks in ("event", "before", "verdict", "after", "status", "refusal"):
+        caplog.clear()
+        play(name, Broken(breaks))
+        logged = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        assert 1 <= len(logged) <= 3, f"{breaks}: {logged}"
+        assert {*logged} == {"Broken failed; logins go on"}

@@ -254,6 +254,25 @@ def test_a_call_over_a_connection_that_died_without_a_sign_succeeds(
 # Threads that cannot start
 
 
+def test_a_connection_of_before_the_renewal_is_stale_although_its_call_had_left(
+    redis_url: str,
+) -> None:
+    """Its call ended while a thread connected it, and no other call has used it since."""
+    store = RedisStore.from_url(redis_url, timeout=PATIENCE)
+    pool, call_time = store._client.connection_pool, store._time
+    connection = pool.connection_class(**pool.connection_kwargs)
+    with pytest.raises(exceptions.TimeoutError):
+        call_time.spend(connection.connect, 0)
+    until(lambda: not connection.is_connecting)
+    made = connection._sock
+    call_time.renew()
+    call_time.spend(connection.connect)
+    assert made is not None
+    assert connection._sock is not made
+    connection.disconnect()
+    store.close()
+
+
 def test_a_thread_that_cannot_start_is_unavailable_and_leaks_no_waiter(
     redis_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
