@@ -32,7 +32,7 @@ __all__ = ["Observer"]
 
 Observed = Endpoint | AsyncEndpoint | QRLogin | AsyncQRLogin
 
-#: What stands for a method that HTTP does not define. A client may send any text.
+#: The label of a method that HTTP does not define. A client may send any text.
 OTHER: Final = "_OTHER"
 
 log: Final = logging.getLogger("qrlogin")

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from qrlogin.doctor.findings import exit_status, lines, summary
 from qrlogin.doctor.logins import look_at_login
+from qrlogin.doctor.printing import exit_status, lines, summary
 from qrlogin.doctor.sites import look_at_site
 from qrlogin.doctor.stores import look_at_store
 from qrlogin.errors import Misconfigured

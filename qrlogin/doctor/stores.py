@@ -20,7 +20,7 @@ from qrlogin.login import QRLogin
 from qrlogin.stores import Store, open_store
 from qrlogin.stores.addresses import read_redis_address
 from qrlogin.stores.durability import NONE, from_address
-from qrlogin.stores.server_checks import judge_clock, judge_redis
+from qrlogin.stores.server_checks import clock_finding, redis_findings
 
 _PATIENCE_SECONDS: Final = 4.0
 _SUBSCRIBING_SECONDS: Final = 0.5
@@ -163,16 +163,16 @@ def _redis(address: str) -> Iterator[Finding]:
         yield _redis_unreachable(address, error)
         return
     yield ok("connection", f"{len(servers)} servers answer" if in_cluster else "the server answers")
-    judge = partial(judge_redis, durability=durability, is_cluster=in_cluster)
+    findings_of = partial(redis_findings, durability=durability, is_cluster=in_cluster)
     for name, server in servers.items():
-        for finding in call_time.spend(partial(_redis_server_at, server, judge)):
+        for finding in call_time.spend(partial(_redis_server_at, server, findings_of)):
             yield replace(finding, about=f"{finding.about} {name}".strip())
     for each in (client, *sentinels_of(client)):
         each.close()
 
 
 def _redis_server_at(
-    client: Any, judge: Callable[[Mapping[str, Any]], Iterator[Finding]]
+    client: Any, findings_of: Callable[[Mapping[str, Any]], Iterator[Finding]]
 ) -> list[Finding]:
     from redis.exceptions import RedisError
 
@@ -181,13 +181,13 @@ def _redis_server_at(
     except RedisError as error:
         seen = f"it does not say what it is ({type(error).__name__})"
         return [warning("server", seen, "to let the doctor look, allow this user INFO")]
-    found = [*judge(info)]
+    found = [*findings_of(info)]
     try:
         now = client.time()
     except RedisError:
         seen, rights = "this user may not run TIME", "give it the rights in docs/stores.md"
         return [*found, warning("clock", seen, rights)]
-    return [*found, judge_clock(now[0] * 1000 + now[1] // 1000, now_ms())]
+    return [*found, clock_finding(now[0] * 1000 + now[1] // 1000, now_ms())]
 
 
 def _redis_unreachable(address: str, error: Exception) -> Finding:
@@ -334,4 +334,4 @@ def _postgres(address: str) -> Iterator[Finding]:
         )
     else:
         yield ok("persistence", "what was answered survives a crash")
-    yield judge_clock(clock, asked)
+    yield clock_finding(clock, asked)

@@ -14,10 +14,10 @@ asyncio.
 This module knows no state of a login and talks to no server.
 """
 
-import random
 import threading
 from collections import deque
 from contextlib import suppress
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from qrlogin.clock import monotonic
@@ -69,7 +69,7 @@ class _BaseListener:
         reread = self._listeners.reread
         if reread is None:
             return left
-        return min(left, reread * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not security
+        return min(left, reread * SystemRandom().uniform(0.75, 1.25))
 
     def _returned(self, notified: bool) -> bool:
         """What `wait` returns. Raises what it raises."""

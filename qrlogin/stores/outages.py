@@ -3,9 +3,9 @@ is over.
 """
 
 import logging
-import random
 import threading
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Final
 
 from qrlogin.clock import monotonic
@@ -27,7 +27,8 @@ def pause_seconds(failures: int) -> float:
     :param failures: how many attempts have failed since the last one that worked.
     """
     pause = min(2.0, 0.05 * 2.0 ** min(failures, 6))
-    return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not security
+    # Not the shared generator, whose numbers an application may have chosen with a seed.
+    return pause * SystemRandom().uniform(0.5, 1.0)
 
 
 class OutageLog:

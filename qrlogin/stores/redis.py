@@ -10,7 +10,7 @@ No error of a client leaves this module: whatever it raises becomes `Unavailable
 kind of error and not the address. `redis_calls.py` spells commands, `redis_client.py` sets redis-py
 up, `redis_call_time.py` ends calls in time, `redis_cluster.py` finds the node of a Cluster,
 `redis_pipeline.py` sends what many tasks ask at once together, `redis_durable.py` waits for copies,
-`server_checks.py` judges the server, `outages.py` logs outages, and `redis_subscription.py` reads
+`server_checks.py` looks at the server, `outages.py` logs outages, and `redis_subscription.py` reads
 messages. None of them knows a state, a code or a secret.
 """
 

@@ -8,11 +8,11 @@ A plain PUBLISH reaches every node of a Cluster, so any node serves for the subs
 """
 
 import asyncio
-import random
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from random import SystemRandom
 from typing import Any, Final
 
 from redis.crc import key_slot
@@ -77,7 +77,7 @@ class SlotMap:
         the Cluster may still answer, but receives no messages.
         """
         nodes = self.nodes if self.is_stale else self.owners or self.nodes
-        return random.choice(nodes)  # noqa: S311 - no secret
+        return SystemRandom().choice(nodes)
 
     def learn(self, reply: Any, asked: Node) -> None:
         """Read the reply to CLUSTER SLOTS. Raises ValueError if it is none.

@@ -21,7 +21,7 @@ _NUMBERS: Final = re.compile(r"[0-9]+")
 Info = Mapping[str, Any]
 
 
-def judge_redis(
+def redis_findings(
     info: Info, durability: Durability, *, is_cluster: bool = False
 ) -> Iterator[Finding]:
     """What INFO of a server means for logins. Nothing is said of what INFO leaves out, as that of
@@ -130,7 +130,7 @@ def _persistence(info: Info, durability: Durability) -> Iterator[Finding]:
         )
 
 
-def judge_clock(server_ms: int, here_ms: int) -> Finding:
+def clock_finding(server_ms: int, here_ms: int) -> Finding:
     """Whether the clocks of the server and of this machine agree.
 
     :param server_ms: the server's, in milliseconds since 1970.
@@ -171,10 +171,10 @@ class FirstLook:
         infos = [answer] if "redis_version" in answer else list(answer.values())
         found = dict[Finding, None]()  # the nodes of a Cluster are alike, and say the same
         for info in infos:
-            judged = judge_redis(info, self._durability, is_cluster=self._is_cluster)
-            found |= dict.fromkeys(judged)
+            looked_at = redis_findings(info, self._durability, is_cluster=self._is_cluster)
+            found |= dict.fromkeys(looked_at)
             if "server_time_usec" in info:
-                found[judge_clock(int(info["server_time_usec"]) // 1000, now_ms())] = None
+                found[clock_finding(int(info["server_time_usec"]) // 1000, now_ms())] = None
         for each in found:
             if each.level is not Level.OK:
                 say = log.warning if each.level is Level.PROBLEM else log.info

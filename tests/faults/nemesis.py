@@ -79,9 +79,12 @@ class Nemesis:
 
 @contextlib.contextmanager
 def kept_redis(*options: str) -> Iterator[RedisServer]:
-    """A Redis that writes what it answers to a file, and finds it there when it starts again."""
+    """A Redis that has what it answers in its file, and finds it there when it starts again.
+
+    With `everysec` it would not: while its disk is busy, Redis answers before it writes.
+    """
     with tempfile.TemporaryDirectory(prefix="qrlogin-kept-") as folder:
-        kept = ("--dir", folder, "--appendonly", "yes", "--appendfsync", "everysec")
+        kept = ("--dir", folder, "--appendonly", "yes", "--appendfsync", "always")
         with RedisServer(redis_binary(), *kept, *options) as server:
             yield server
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.servers import LOOPBACK
-from tests.stores.fault_proxy import CHUNK, Proxy, _Cut, _reset
+from tests.stores.fault_proxy import CHUNK, Cut, Proxy, reset
 
 #: What can happen to one request, or to the connection on which it comes.
 VERBS = {
@@ -73,8 +73,8 @@ class VerbProxy(Proxy):
                 await self._send_copy(data)
             if verb == "reset":
                 await writer.drain()
-                raise _Cut
-        raise _Cut
+                raise Cut
+        raise Cut
 
     def _draw(self, data: bytes) -> str:
         """The verb that strikes this request; "" for none."""
@@ -92,7 +92,7 @@ class VerbProxy(Proxy):
         reader, writer = await asyncio.open_connection(LOOPBACK, self._upstream)
         writer.write(data)
         await reader.read(1)  # else the server may see the reset before it has read the request
-        _reset(writer)
+        reset(writer)
 
     async def _down(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: Any
@@ -100,10 +100,10 @@ class VerbProxy(Proxy):
         while data := await reader.read(CHUNK):
             fate = self._fates[id(wire)]
             if fate.loses:
-                raise _Cut
+                raise Cut
             delay, fate.delay = fate.delay, 0.0
             if delay:
                 await asyncio.sleep(delay)
             if not fate.deaf:
                 writer.write(data)
-        raise _Cut
+        raise Cut

@@ -518,7 +518,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     ),
     Scenario(
         "D2",
-        "the server is killed (`kill -9`) and starts again, with its file (`appendonly yes`)",
+        "the server is killed (`kill -9`) and starts again, with its file (`appendfsync always`)",
         killed,
         (*WITH_NAIVE, *SQL),
         Size(30, 1),

@@ -25,7 +25,7 @@ from tests.faults.nemesis import Strike
 from tests.faults.rows import NotHere, Row
 
 ROOT: Final = Path(__file__).parents[2]
-#: Stands for the last release until there is one: the newest tag is taken then.
+#: Used as the last release until there is one. Then the newest tag is.
 BEFORE: Final = "51c9d3f"
 
 

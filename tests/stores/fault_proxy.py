@@ -47,11 +47,11 @@ class Proxy:
 
     def _reset_all(self) -> None:
         for writer in self._writers:
-            _reset(writer)
+            reset(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusing:
-            _reset(writer)
+            reset(writer)
             return
         self.connected += 1
         server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self.upstream)
@@ -62,12 +62,12 @@ class Proxy:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._up(reader, server_writer, wire))
                 pumps.create_task(self._down(server_reader, writer, wire))
-        except* (OSError, _Cut):
+        except* (OSError, Cut):
             pass
         finally:
             self._writers -= both
             for each in both:
-                _reset(each)
+                reset(each)
 
     async def _up(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire"
@@ -78,7 +78,7 @@ class Proxy:
                 wire.loses = True
             if not (self.mute or wire.is_frozen):
                 writer.write(data)
-        raise _Cut
+        raise Cut
 
     async def _down(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: "_Wire"
@@ -86,12 +86,12 @@ class Proxy:
         while data := await reader.read(CHUNK):
             if wire.loses:
                 self.lost += 1
-                raise _Cut
+                raise Cut
             if self.delay:
                 await asyncio.sleep(self.delay)
             if not (self.mute or wire.is_frozen):
                 writer.write(data)
-        raise _Cut
+        raise Cut
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -128,11 +128,11 @@ class _Wire:
     is_frozen: bool = False
 
 
-class _Cut(Exception):
+class Cut(Exception):
     """This connection is over, and so is its other half."""
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
     """Reset the connection, as a firewall or a server that died does."""
     if not writer.transport.is_closing():
         writer.get_extra_info("socket").setsockopt(

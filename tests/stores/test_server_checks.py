@@ -13,9 +13,9 @@ from qrlogin.clock import now_ms
 from qrlogin.findings import Level
 from qrlogin.stores import AsyncRedisStore, Durability, RedisStore
 from qrlogin.stores.durability import NONE
-from qrlogin.stores.server_checks import FirstLook, judge_clock, judge_redis
+from qrlogin.stores.server_checks import FirstLook, clock_finding, redis_findings
 from tests.security_rows import row
-from tests.servers import RedisServer
+from tests.servers import LOOPBACK, RedisServer
 from tests.stores.redis_world import Stores, both_colours, until, world_at
 from tests.stores.test_acl import with_rights
 from tests.tables import for_each_row
@@ -82,20 +82,20 @@ def test_what_a_server_says_of_itself_is_judged(
     level: Level | None,
     says: str,
 ) -> None:
-    findings = list(judge_redis({**HEALTHY, **changes}, durability, is_cluster=is_cluster))
+    findings = list(redis_findings({**HEALTHY, **changes}, durability, is_cluster=is_cluster))
     wrong = [each for each in findings if each.level is not Level.OK]
     assert [each.level for each in wrong] == ([level] if level else [])
     assert all(says in each.seen and each.fix for each in wrong)
 
 
 def test_nothing_is_said_of_what_a_managed_server_leaves_out() -> None:
-    findings = list(judge_redis({"redis_version": "7.2.0"}, NONE))
+    findings = list(redis_findings({"redis_version": "7.2.0"}, NONE))
     assert [(each.level, each.about) for each in findings] == [(Level.OK, "server")]
 
 
 @for_each_row("ahead, level", [(0, Level.OK), (1900, Level.OK), (-3000, Level.WARNING)])
 def test_clocks_that_differ_are_a_finding(ahead: int, level: Level) -> None:
-    assert judge_clock(now_ms() + ahead, now_ms()).level is level
+    assert clock_finding(now_ms() + ahead, now_ms()).level is level
 
 
 def test_the_nodes_of_a_cluster_say_the_same_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -204,3 +204,23 @@ def test_a_thread_that_cannot_start_is_no_reason_to_fail(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with world_at(RedisStore, redis_url) as world:
         world.begin().walk("scan", "confirm", "redeem")
+
+
+class NotOfRedisPy:
+    """It wraps a client, as some tools for tracing do."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self.execute_command = client, client.execute_command
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+@both_colours
+def test_the_look_takes_no_connection_of_the_application(
+    own_redis: RedisServer, stores: Stores
+) -> None:
+    is_async = issubclass(stores, AsyncRedisStore)
+    client: Any = (redis.asyncio if is_async else redis).Redis(host=LOOPBACK, port=own_redis.port)
+    assert stores(client)._look.is_due  # over a connection of the store
+    assert not stores(NotOfRedisPy(client))._look.is_due  # type: ignore[arg-type]
