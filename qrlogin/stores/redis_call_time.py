@@ -28,6 +28,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import SentinelConnectionPool
 
 from qrlogin.clock import monotonic
+from qrlogin.stores.forks import in_each_child
 from qrlogin.stores.redis_calls import OutOfStep
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class CallTime:
         #: Grows when connections may have died without a sign.
         self.generation = 0
         self._demoted_at = -_DEMOTED_SECONDS
+        self._make_semaphore()
+        in_each_child(self._make_semaphore)
+
+    def _make_semaphore(self) -> None:
+        # The threads of the parent do not run in a forked child, and release nothing there.
         self._threads = threading.BoundedSemaphore(_THREADS)
 
     def left(self) -> float | None:

@@ -11,6 +11,7 @@ import asyncio
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from random import SystemRandom
 from typing import Any, Final
@@ -270,7 +271,8 @@ class ClusterClient:
     def close(self) -> None:
         """Close every connection."""
         for client in [*self._clients.values()]:
-            client.close()
+            with suppress(Exception):  # the others are closed all the same
+                client.close()
 
 
 class AsyncClusterClient:
@@ -349,4 +351,5 @@ class AsyncClusterClient:
     async def aclose(self) -> None:
         """Close every connection."""
         for client in [*self._clients.values()]:
-            await client.aclose()
+            with suppress(Exception):
+                await client.aclose()

@@ -7,11 +7,13 @@ A call may take longer than its time by what a busy machine adds: `SLACK`.
 import asyncio
 import gc
 import inspect
+import os
 import random
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +26,7 @@ from qrlogin.clock import monotonic
 from qrlogin.errors import Unavailable
 from qrlogin.step import Command
 from qrlogin.stores import AsyncRedisStore, RedisStore, SQLStore
+from qrlogin.stores.redis_call_time import CallTime
 from qrlogin.stores.suite.colours import PATIENCE
 from qrlogin.stores.suite.world import World
 from qrlogin.table import TABLE, State
@@ -297,6 +300,27 @@ def test_a_thread_that_cannot_start_is_unavailable_and_leaks_no_waiter(
         with store.listen("login") as listener:
             assert listener.wait(0.01)
         store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, for threads
+def test_a_forked_child_has_threads_for_a_wrapper_although_its_parent_had_none_left() -> None:
+    call_time, ended = CallTime(PATIENCE), threading.Event()
+    callers = [
+        threading.Thread(target=lambda: call_time.spend(lambda: call_time.interrupt(ended.wait)))
+        for _ in range(50)
+    ]
+    for caller in callers:
+        caller.start()
+    until(lambda: not call_time._threads._value)
+    if not (child := os.fork()):
+        with suppress(BaseException):
+            os._exit(call_time.spend(lambda: call_time.interrupt(lambda: 0)))
+        os._exit(1)
+    ended.set()
+    assert os.waitpid(child, 0)[1] == 0
+    for caller in callers:
+        caller.join()
 
 
 # No other error leaves a store
