@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import fastapi
@@ -13,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from examples.fastapi_app.adapter import qrlogin_router
 from qrlogin import AsyncMemoryStore, AsyncQRLogin, Misconfigured, State
-from qrlogin.stores import AsyncRedisStore
+from qrlogin.stores import open_async_store
 from qrlogin.wire import AsyncEndpoint
 from tests.application import ALICE, KEY, SHOWN, URI
 from tests.tables import for_each_row
@@ -68,12 +69,16 @@ def test_an_event_in_a_loop_that_was_closed_does_not_stop_close() -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # as above
 
 
-def test_a_redis_store_in_a_second_loop_says_what_to_do(redis_url: str) -> None:
-    qr = logins(AsyncRedisStore.from_url(redis_url))
+@for_each_row("store", ["AsyncRedisStore", "AsyncSQLStore"])
+def test_a_store_with_connections_says_what_to_do_in_a_second_loop(
+    store: str, redis_url: str, tmp_path: Path
+) -> None:
+    sqlite = f"sqlite:///{tmp_path}/logins.db"
+    qr = logins(open_async_store(redis_url if store == "AsyncRedisStore" else sqlite))
     with asyncio.Runner() as first:
         assert first.run(wait_for_a_scan(qr)) is State.SCANNED
         for _ in range(2):
-            with pytest.raises(Misconfigured, match="in a second event loop"):
+            with pytest.raises(Misconfigured, match=f"this {store} is used in a second event loop"):
                 asyncio.run(wait_for_a_scan(qr))
         asyncio.run(qr.close())
         first.run(qr.close())

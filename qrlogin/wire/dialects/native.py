@@ -205,7 +205,8 @@ class Native:
         if route.path in MODULES:
             return _module(request, route.path, _CHECKED)
         if route is VERSIONED:
-            return _versioned_module(request, login_id[:16], login_id[16:])
+            _, asked_version, name = request.path.split("/")
+            return _versioned_module(request, asked_version, name)
         if route.method == "OPTIONS":
             return self._others.preflight(request, route, self.browser_routes)
         if route is not BEGIN and bearer(request) is None:
