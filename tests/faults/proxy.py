@@ -89,7 +89,7 @@ class VerbProxy(Proxy):
         return ""
 
     async def _send_copy(self, data: bytes) -> None:
-        reader, writer = await asyncio.open_connection(LOOPBACK, self._upstream)
+        reader, writer = await asyncio.open_connection(LOOPBACK, self.upstream)
         writer.write(data)
         await reader.read(1)  # else the server may see the reset before it has read the request
         reset(writer)
