@@ -11,6 +11,7 @@ other programs on the machine change little.
 import argparse
 import asyncio
 import json
+import os
 import random
 import socket
 import subprocess
@@ -289,7 +290,9 @@ def simulate(browsers: int, logins: float, seconds: float) -> dict[str, Any]:
     with RedisServer(redis_binary()) as server, redis.Redis.from_url(server.url) as client:
         port = free_port()
         command = [sys.executable, "-m", "benchmarks.simulate", "--serve", str(port), server.url]
-        process = subprocess.Popen(command, cwd=machine.ROOT)
+        paths = f"{machine.ROOT}:{machine.ROOT / 'tools'}"
+        env = {**os.environ, "PYTHONPATH": paths}
+        process = subprocess.Popen(command, cwd=machine.ROOT, env=env)
         try:
             ends = time.monotonic() + 60
             while time.monotonic() < ends:

@@ -58,7 +58,7 @@ class CallTime:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         #: Grows when connections may have died without a sign.
-        self.generation = 0
+        self.generation: int = 0
         self._demoted_at = -_DEMOTED_SECONDS
         self._make_semaphore()
         in_each_child(self._make_semaphore)
@@ -144,7 +144,8 @@ class Attempt:
     def __init__(self, call: Callable[[], Any], ended: Callable[[], None] = lambda: None) -> None:
         self._call, self._ended = call, ended
         self._done = threading.Event()
-        self._began, self.took = monotonic(), 0.0
+        self._began = monotonic()
+        self.took: float = 0.0
         self._error: BaseException | None = None
         self._result: Any = None
         self._thread = threading.Thread(target=self._run, name="qrlogin-connecting", daemon=True)

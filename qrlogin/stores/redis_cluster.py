@@ -55,8 +55,8 @@ class SlotMap:
     def __init__(self, nodes: Iterable[Node], remap: Callable[[Node], Node] | None = None) -> None:
         self._remap = remap or (lambda node: node)
         #: Nodes to ask for the map: those that did not answer last.
-        self.nodes = list(nodes)
-        self.is_stale = True
+        self.nodes: list[Node] = list(nodes)
+        self.is_stale: bool = True
         self._starts: list[int] = []
         self._ranges: list[tuple[int, Node]] = []  # the last slot of a range, and its node
         self._moved: dict[int, Node] = {}

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from time import sleep
 
@@ -46,8 +47,13 @@ def play_inside(store: str, *size: object) -> Row:
     :param size: logins, faults, seconds, the longest time without a link, and the seed.
     """
     command = [*_COMMAND, sys.executable, "-m", "tests.faults.partition", store]
+    root = Path(__file__).parents[2]
     done = subprocess.run(
-        [*command, *map(str, size)], stdout=subprocess.PIPE, text=True, check=True
+        [*command, *map(str, size)],
+        env={**os.environ, "PYTHONPATH": f"{root}:{root / 'tools'}"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     found = json.loads(done.stdout)
     return Row(**{**found, "expects": frozenset(found["expects"])})
