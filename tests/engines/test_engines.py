@@ -34,6 +34,10 @@ def demo() -> Iterator[RunningDemo]:
         yield running
 
 
+#: Whether an element of `SEEN` is the button with this name.
+_IS = '(it) => it.matches("button, a") && it.textContent.trim().endsWith("%s")'
+
+
 def sees(window: Window, text: str) -> None:
     """Waits until the window shows this text."""
     eventually(lambda: any(text in shown for _, _, shown, _ in window.evaluate(SEEN)))
@@ -50,8 +54,10 @@ def press(window: Window, name: str) -> None:
 
     eventually(look)
     time.sleep(0.8)  # buttons do not react for half a second after a view appears
-    look()
-    window.click(*found[0])
+    # `SEEN` scrolls to each text in turn, and the place of the button is that of the last scroll.
+    look_at = SEEN.replace("return seen.map(", f"return seen.filter({_IS % name}).map(")
+    x, y, *_ = window.evaluate(look_at)[0]
+    window.click(x, y)
 
 
 def scanned(window: Window, picture: Path) -> str:

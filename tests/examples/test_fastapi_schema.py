@@ -15,6 +15,7 @@ No sequences of calls run here: tests/wire/test_fuzz.py sends all kinds of reque
 of a login.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,8 +62,12 @@ def finds_nothing(site: Served, folder: Path, *options: str, config: str = "") -
         [*command, *fixed, *options], cwd=folder, capture_output=True, text=True, timeout=250
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    left_out = sum(option.startswith("--exclude-path") for option in options)
-    operations = sum(len(item) for item in site.module.app.openapi()["paths"].values()) - left_out
+    left_out = [each.partition("=")[2] for each in options if each.startswith("--exclude-path")]
+    operations = sum(
+        len(item)
+        for path, item in site.module.app.openapi()["paths"].items()
+        if not any(re.search(pattern, path) for pattern in left_out)
+    )
     assert f"Tested: {operations}\n" in done.stdout, done.stdout
 
 
@@ -98,6 +103,8 @@ def test_every_answer_to_a_signed_in_user_fits_the_openapi_description(
             f"--header=Origin:{site.origin}",
             "--exclude-checks=ignored_auth",
         ]
+        if state == "confirmed":  # which does not last until every module has been asked for
+            headers.append("--exclude-path-regex=/qr-(login-texts-|login-bundle)|/modules/")
         finds_nothing(site, tmp_path, f"--phases={phases}", *headers, config=own)
         assert (
             visitor.get(begun["login_id"]).json()["state"] == "cancelled"
