@@ -264,8 +264,16 @@ def test_a_connection_of_before_the_renewal_is_stale_although_its_call_had_left(
     store = RedisStore.from_url(redis_url, timeout=PATIENCE)
     pool, call_time = store._client.connection_pool, store._time
     connection = pool.connection_class(**pool.connection_kwargs)
+    has_left, connect = threading.Event(), connection._connect
+
+    def connect_late() -> Any:
+        has_left.wait(PATIENCE)
+        return connect()
+
+    connection._connect = connect_late
     with pytest.raises(exceptions.TimeoutError):
         call_time.spend(connection.connect, 0)
+    has_left.set()
     until(lambda: not connection.is_connecting)
     made = connection._sock
     call_time.renew()
