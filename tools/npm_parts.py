@@ -46,7 +46,7 @@ def npms() -> Iterator[list[str | Path]]:
 
 def fingerprint(folder: Path) -> str:
     parts = [
-        str(folder),
+        str(folder.resolve()),
         *((folder / name).read_text() for name in ("package.json", "package-lock.json")),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
