@@ -17,13 +17,13 @@ from typing import Any
 import npm_parts
 from bootstrap import ROOT
 
+from qrlogin.browser.package import DECLARED
+
 BROWSER = ROOT / "qrlogin" / "browser"
 PACKAGE = BROWSER / "npm"  # what the npm package has beside the modules
 BUNDLE = BROWSER / "qr-login-bundle.js"
 PROGRAMS = ROOT / "tools" / "elements"
-#: The modules whose declarations an application needs.
-DECLARED = ("qr-login-element", "qr-approve-element", "qr-login-texts")
-#: Those that the declarations above import.
+#: The modules that those of DECLARED import.
 IMPORTED = ("qr-login-card", "qr-approve-card", "qr-login-parts")
 #: The oldest browsers of docs/element.md.
 TARGETS = "chrome90,safari16.4,firefox101"
@@ -31,10 +31,6 @@ STRICT = (
     *("--allowJs", "--checkJs", "--strict", "--target", "es2022", "--module", "esnext"),
     *("--moduleResolution", "bundler", "--lib", "es2023,dom,dom.iterable"),
 )
-ENTRY = """export { QRLoginElement } from "./qr-login-element.js";
-export { QRApproveElement } from "./qr-approve-element.js";
-export { TEXTS } from "./qr-login-texts.js";
-"""
 
 
 def modules() -> list[Path]:
@@ -67,7 +63,7 @@ def built() -> dict[Path, str]:
 
 
 def _bundle(here: Path) -> str:
-    (here / "entry.js").write_text(ENTRY)
+    shutil.copy(PACKAGE / "index.js", here / "entry.js")
     _run(
         *(here, "esbuild", "entry.js", "--bundle", "--minify", "--format=esm", "--charset=utf8"),
         *(f"--target={TARGETS}", "--external:./qr-login-texts-*.js", "--outfile=bundle.js"),

@@ -15,7 +15,8 @@ from qrlogin.browser import BUNDLE, MODULES, module
 NAME: Final = "qrlogin-elements"
 """The name of the npm package."""
 
-_DECLARED: Final = ("qr-login-element", "qr-approve-element", "qr-login-texts")
+DECLARED: Final = ("qr-login-element", "qr-approve-element", "qr-login-texts")
+"""The modules that applications import by name, each with its declarations."""
 
 
 def write(folder: str | Path) -> Path:
@@ -47,7 +48,7 @@ def _manifest() -> dict[str, Any]:
             "./react": {"types": "./react.d.ts", "default": "./index.js"},
             **{
                 f"./{name}.js": {"types": f"./{name}.d.ts", "default": f"./{name}.js"}
-                for name in _DECLARED
+                for name in DECLARED
             },
         },
         "sideEffects": ["./index.js", "./qr-login-element.js", "./qr-approve-element.js"],

@@ -11,7 +11,7 @@
 import {
   DRAWINGS, Guard, TOKENS, attribute, dress, make, ownPath, parsed, plain, unfocused, viewOf,
 } from "./qr-login-parts.js";
-import { ago, counted, languageOf, textsFor } from "./qr-login-texts.js";
+import { ago, counted, expiry, markLanguage } from "./qr-login-texts.js";
 
 /** What each state shows beside its two texts: a drawing, its tone, and its actions in order. */
 const VIEWS = Object.freeze({
@@ -258,9 +258,7 @@ export class Card {
     const [drawing, tone, ...all] = VIEWS[state];
     const actions = all.filter((action) => action !== "release" || claimed);
     const inside = host.matches(":focus-within"), end = !OPEN.includes(state);
-    this.#language = languageOf(host);
-    parts.card.setAttribute("lang", this.#language);
-    parts.card.setAttribute("dir", textsFor(host, "pages").direction);
+    this.#language = markLanguage(parts.card, host);
     parts.card.setAttribute("class", `card ${state} ${drawing ? "end" : ""}`);
     parts.card.setAttribute("aria-busy", String(["looking", "sending"].includes(state)));
     parts.picture.setAttribute("class", `picture ${tone}`);
@@ -469,9 +467,7 @@ export class Card {
     const texts = this.#texts, { left: timer, spoken, body } = this.#parts;
     const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
     this.#setText(timer, texts.left.replace("{time}", time));
-    this.#setText(spoken, left > 30
-      ? counted(texts, "minutes", Math.ceil(left / 60), this.#language)
-      : counted(texts, "seconds", left > 10 ? 30 : 10, this.#language));
+    this.#setText(spoken, expiry(texts, left, this.#language));
     const begun = body.querySelector("#ago");
     if (begun) this.#setText(begun, ago(old, this.#language));
   }

@@ -7,7 +7,7 @@
  */
 
 import { DRAWINGS, Guard, TOKENS, dress, make, oddPieces, unfocused, viewOf } from "./qr-login-parts.js";
-import { counted, languageOf, textsFor } from "./qr-login-texts.js";
+import { expiry, markLanguage } from "./qr-login-texts.js";
 
 /** What each state shows beside its two texts: a drawing, its tone, and its actions. Declining
  * comes first. */
@@ -181,9 +181,7 @@ export class Card {
     }
     this.#state = state, this.#name = name, this.#fullName = fullName;
     this.#digits = state === "scanned" ? digits : "";
-    this.#language = languageOf(host);
-    parts.card.setAttribute("lang", this.#language);
-    parts.card.setAttribute("dir", textsFor(host, "pages").direction);
+    this.#language = markLanguage(parts.card, host);
 
     const wide = ["pending", "starting"].includes(state), live = LIVE.includes(state);
     parts.picture.setAttribute("class",
@@ -293,10 +291,8 @@ export class Card {
     const pending = this.#state === "pending", touch = this.#matches("(pointer: coarse)");
     const offered = touch && pending && !stale && link.getAttribute("href");
     link.toggleAttribute("hidden", !offered);
-    const expiry = left > 30
-      ? counted(texts, "minutes", Math.ceil(left / 60), this.#language)
-      : counted(texts, "seconds", left > 10 ? 30 : 10, this.#language);
-    const text = trouble ? texts[trouble] : LIVE.includes(this.#state) ? expiry : "";
+    const text = trouble ? texts[trouble] : LIVE.includes(this.#state)
+      ? expiry(texts, left, this.#language) : "";
     if (note.textContent === text) return;
     note.setAttribute("aria-live", pending && !trouble ? "off" : "polite");
     note.textContent = text;

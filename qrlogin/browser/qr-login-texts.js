@@ -248,7 +248,7 @@ function askedLanguage(element) {
 
 /** The language in which an element is shown: the one that it asks for, or English if that is not
  * loaded. @param {Element} element */
-export function languageOf(element) {
+function languageOf(element) {
   const asked = askedLanguage(element), sections = Object.values(TEXTS[asked] ?? {});
   return sections.some((texts) => Object.keys(texts).length) ? asked : "en";
 }
@@ -302,6 +302,23 @@ export function counted(texts, key, n, language) {
   }
   const text = texts[`${key}_${form}`] ?? texts[`${key}_other`] ?? "";
   return text.replace("{n}", String(n));
+}
+
+/** When a login expires, in words that change four times in all.
+ * @param {Readonly<Record<string, string>>} texts @param {number} left seconds
+ * @param {string} language */
+export function expiry(texts, left, language) {
+  return left > 30 ? counted(texts, "minutes", Math.ceil(left / 60), language)
+    : counted(texts, "seconds", left > 10 ? 30 : 10, language);
+}
+
+/** Marks a card with the language of its texts and with their direction. Returns the language.
+ * @param {Element} card @param {Element} host the element around it */
+export function markLanguage(card, host) {
+  const language = languageOf(host);
+  card.setAttribute("lang", language);
+  card.setAttribute("dir", textsFor(host, "pages").direction);
+  return language;
 }
 
 /** How long ago something was, in words: "20 seconds ago". Its digits are 0 to 9 in every language,

@@ -134,18 +134,8 @@ class RedisStore:
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
         :raises Misconfigured: for an argument that cannot work.
         """
-        check_timeout(timeout)
-        url, durability = from_address(url, durability)
-        target, seconds = Target.at(url, max_connections, blocks=True)
-        found: Any = target  # in place of a client
-        return cls(
-            found,
-            prefix=prefix,
-            reread=reread,
-            timeout=seconds or timeout,
-            durability=durability,
-            now=now,
-        )
+        target, options = _located(url, timeout, max_connections, durability, blocks=True)
+        return cls(target, prefix=prefix, reread=reread, now=now, **options)
 
     def apply(self, command: Command) -> Reply:
         """As `Store.apply`. Raises `Unavailable`."""
@@ -332,18 +322,8 @@ class AsyncRedisStore:
         :param now: replaces the server's clock, in milliseconds since 1970: for tests.
         :raises Misconfigured: for an argument that cannot work.
         """
-        check_timeout(timeout)
-        url, durability = from_address(url, durability)
-        target, seconds = Target.at(url, max_connections, blocks=False)
-        found: Any = target  # in place of a client
-        return cls(
-            found,
-            prefix=prefix,
-            reread=reread,
-            timeout=seconds or timeout,
-            durability=durability,
-            now=now,
-        )
+        target, options = _located(url, timeout, max_connections, durability, blocks=False)
+        return cls(target, prefix=prefix, reread=reread, now=now, **options)
 
     async def apply(self, command: Command) -> Reply:
         """As `AsyncStore.apply`. Raises `Unavailable`."""
@@ -425,6 +405,18 @@ class AsyncRedisStore:
                 await asyncio.sleep(subscription.pause_after(error))
             finally:
                 self._listeners.reliable = False  # also if this task was cancelled
+
+
+def _located(
+    url: str, timeout: float, max_connections: int, durability: Durability, *, blocks: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The servers at an address, which a store takes in place of a client, and what the address
+    says of its other arguments. The parameters are those of `RedisStore.from_url`.
+    """
+    check_timeout(timeout)
+    url, durability = from_address(url, durability)
+    target, seconds = Target.at(url, max_connections, blocks=blocks)
+    return target, {"timeout": seconds or timeout, "durability": durability}
 
 
 def _released(command: Command, raw: object, outages: OutageLog) -> Reply:

@@ -176,6 +176,19 @@ class _Route:
         return self._tries < _TRIES
 
 
+def send_together(client: Any, *commands: Words) -> list[Any]:
+    """The replies to commands that go out over one connection. An error of one is its reply.
+
+    :param client: a client of redis-py for one server, which blocks.
+    :param commands: what to send.
+    """
+    pipeline = client.pipeline(transaction=False)
+    for each in commands:
+        pipeline.execute_command(*each)
+    replies: list[Any] = pipeline.execute(raise_on_error=False)
+    return replies
+
+
 class ClusterClient:
     """A client of a Cluster that blocks.
 
@@ -216,10 +229,7 @@ class ClusterClient:
                 client = self._client(node)
                 if not (route.asks or more):
                     return [client.execute_command(*command)]
-                pipeline = client.pipeline(transaction=False)
-                for each in (*route.prelude, command, *more):
-                    pipeline.execute_command(*each)
-                return route.replies(pipeline.execute(raise_on_error=False))
+                return route.replies(send_together(client, *route.prelude, command, *more))
             except Exception as error:
                 left = self._time.left()
                 if not route.goes_on(node, error) or (left is not None and left < route.pause):

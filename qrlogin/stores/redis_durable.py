@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from qrlogin.stores.durability import Durability
 from qrlogin.stores.redis_call_time import CallTime
 from qrlogin.stores.redis_calls import RedisCalls, check_answers
-from qrlogin.stores.redis_cluster import AsyncClusterClient, ClusterClient
+from qrlogin.stores.redis_cluster import AsyncClusterClient, ClusterClient, send_together
 from qrlogin.stores.redis_pipeline import PIPELINES, CommandPipeline, _Call
 
 Words = Sequence[str | bytes | int]
@@ -32,10 +32,7 @@ def send_confirmed(client: Any, durability: Durability, words: Words) -> object:
     if isinstance(client, ClusterClient):
         answer, copies = client.send_together(words, durability.words)
     else:
-        pipeline = client.pipeline(transaction=False)
-        for each in (words, durability.words):
-            pipeline.execute_command(*each)
-        answer, copies = pipeline.execute(raise_on_error=False)
+        answer, copies = send_together(client, words, durability.words)
     if isinstance(answer, Exception):
         raise answer
     check_answers([words], [answer])

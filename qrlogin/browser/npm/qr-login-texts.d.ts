@@ -35,9 +35,6 @@ export type Catalogue = Record<keyof typeof LANGUAGES, Required<Texts>> & Record
  * an application has written there stays.
  * @type {Catalogue} */
 export declare const TEXTS: Catalogue;
-/** The language in which an element is shown: the one that it asks for, or English if that is not
- * loaded. @param {Element} element */
-export declare function languageOf(element: Element): string;
 /** All texts of one section in the language of an element; English replaces the missing ones.
  * @param {Element} element @param {Section} section
  * @returns {Readonly<Record<string, string>>} */
@@ -49,6 +46,13 @@ export declare function languageIsThere(element: Element): Promise<void>;
  * @param {Readonly<Record<string, string>>} texts @param {string} key @param {number} n
  * @param {string} language */
 export declare function counted(texts: Readonly<Record<string, string>>, key: string, n: number, language: string): string;
+/** When a login expires, in words that change four times in all.
+ * @param {Readonly<Record<string, string>>} texts @param {number} left seconds
+ * @param {string} language */
+export declare function expiry(texts: Readonly<Record<string, string>>, left: number, language: string): string;
+/** Marks a card with the language of its texts and with their direction. Returns the language.
+ * @param {Element} card @param {Element} host the element around it */
+export declare function markLanguage(card: Element, host: Element): string;
 /** How long ago something was, in words: "20 seconds ago". Its digits are 0 to 9 in every language,
  * as in all other texts. @param {number} old whole seconds @param {string} language */
 export declare function ago(old: number, language: string): string;
