@@ -14,7 +14,7 @@ from typing import Any, Self
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import BrowserContext, ConsoleMessage, Error, Locator, Page, Request
 
-PATIENCE_S = 15
+PATIENCE_S = 30
 ANSWER_S = 0.5  # after that, the server is holding the request
 
 # Runs before the page's own scripts. It reports violations through the console, because console
