@@ -1,4 +1,4 @@
-/** The texts in Portuguese: strict JSON, because Python reads it, too. */
+/** The texts in Portuguese, as in Brazil: strict JSON, because Python reads it, too. */
 export default {
   "login": {
     "label": "QR code de acesso",
