@@ -226,7 +226,7 @@ async def test_python_and_the_page_box_the_same_letters(login_page: LoginPage, s
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("en", "Many people in your network are logging in. This page tries again by itself."),
+        ("en", "Many people on your network are logging in. This page tries again by itself."),
         ("zh-CN", "当前网络登录人数较多"),
     ],
 )

@@ -213,7 +213,7 @@ async def test_a_state_is_shown_in_chinese(
 
 @pytest.mark.parametrize(
     ("before", "title"),
-    [("scanned", "Not approved in time"), ("confirmed", "You were not logged in in time")],
+    [("scanned", "Not approved in time"), ("confirmed", "Login not completed in time")],
 )
 async def test_an_expired_login_says_what_did_not_happen_in_time(
     login_page: LoginPage, stub: Stub, before: str, title: str

@@ -116,7 +116,7 @@ async def test_the_page_logs_a_browser_in(
         else f"?appid=wx-neighbour&redirect_uri={site.beside}/back&state=a%20b%26%3D%22%3C"
     )
     await login_page.page.goto(f"{site.origin}/connect/qrconnect{wants}")
-    await says(login_page, "Scan the code")
+    await says(login_page, "Scan with your phone")
     await login_page.eventually(site.waiting, lambda count: count == 1)
     text = await text_of(login_page.page.get_by_role("img"))
     assert text.startswith(f"{site.origin}/connect/confirm?uuid=")
@@ -124,12 +124,12 @@ async def test_the_page_logs_a_browser_in(
     await login_page.shot("pending")
 
     site.qr.scan(text, subject="1", shown_as="A•••e")
-    await says(login_page, "approve on your phone")
+    await says(login_page, "Approve the login on your phone")
     await login_page.eventually(site.waiting, lambda count: count == 1)
     assert await login_page.axe() == []
     await login_page.shot("scanned")
     site.qr.release(text, subject="1")
-    await says(login_page, "may be scanned again")
+    await says(login_page, "Nothing was approved")
     assert await text_of(login_page.page.get_by_role("img")) == text
     site.qr.scan(text, subject="1", shown_as="A•••e")
     site.qr.confirm(text, subject="1")
@@ -156,11 +156,11 @@ async def test_a_denied_login_offers_a_new_code(login_page: LoginPage, site: WeC
     await login_page.shot("small, dark")
     site.qr.scan(first, subject="1", shown_as="A•••e")
     site.qr.deny(first, subject="1")
-    await says(login_page, "no longer valid")
+    await says(login_page, "no longer works")
     assert await login_page.axe() == []
     await login_page.shot("over")
     await login_page.page.get_by_role("link", name="Show a new code").click()
-    await says(login_page, "Scan the code")
+    await says(login_page, "Scan with your phone")
     await login_page.page.get_by_role("img").evaluate("it => it.decode()")
     second = await text_of(login_page.page.get_by_role("img"))
     assert second != first
@@ -181,7 +181,7 @@ async def test_the_page_asks_again_while_the_server_is_down(
     await login_page.page.unroute("**/connect/l/qrconnect?*")
     status = login_page.page.get_by_role("status").text_content
     await login_page.eventually(
-        status, lambda seen: "approve on your phone" in str(seen), hurry=True
+        status, lambda seen: "Approve the login on your phone" in str(seen), hurry=True
     )
 
 

@@ -172,7 +172,7 @@ def test_a_login_by_phone_starts_a_new_session(app: Flask, example: ModuleType) 
     with app.app_context():
         (row,) = example.sessions.by_phone(example.authenticate("alice", PASSWORD))
         assert row.login_id == login.login_id
-    assert "Approved with a phone" in desk.get("/").text
+    assert "Approved on a phone" in desk.get("/").text
     thief = app.test_client()
     thief.set_cookie("session", before)
     assert thief.get("/").status_code == 302

@@ -290,7 +290,7 @@ def test_a_browser_is_logged_in_only_after_it_answered_its_own_passkey(
     copy = app.test_client()
     copy.set_cookie("session", session_of(desk))
     assert use(desk, passkey, "finish", "/passkeys/finish").json == {"done": "finish"}
-    assert "Approved with a phone" in desk.get("/").text
+    assert "Approved on a phone" in desk.get("/").text
     assert copy.get("/").location == "/passkeys/finish", "a copy from before needs a passkey"
     with app.app_context():
         (row,) = example.sessions.by_phone(example.authenticate("alice", PASSWORD))

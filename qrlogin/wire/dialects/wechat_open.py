@@ -30,6 +30,7 @@ from urllib.parse import quote, urlsplit
 
 from qrlogin.answers import Begun, Redeemed, Status
 from qrlogin.arguments import check_sync_callback
+from qrlogin.browser import language, texts
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, NotYours, QRLoginError, Superseded, Unavailable
 from qrlogin.table import State
@@ -231,6 +232,7 @@ class WeChatOpen(PublicIdDialect):
                 "target": target,
                 "state": quote(state, safe=""),
                 "frame": "self" if query.get("self_redirect") == "true" else "",
+                **_words(language(",".join(request.all("accept-language")))),
             }
             html = re.sub(r"\{\{(\w+)\}\}", lambda found: escape(fields[found[1]]), _template())
             allowed = "".join(
@@ -328,6 +330,25 @@ def _split(wx_code: str) -> tuple[str, str]:
 @cache
 def _template() -> str:
     return files(__package__).joinpath("wechat_open.html").read_text("utf-8")
+
+
+def _words(lang: str) -> Mapping[str, str]:
+    """The texts of the page, from the catalogue, by placeholder."""
+    known = texts(lang)
+    login, pages = known["login"], known["pages"]
+    return {
+        "lang": lang,
+        "direction": pages["direction"],
+        "title": login["idle"],
+        "label": login["label"],
+        "pending": login["pending"],
+        "scanned": login["scannedHint"],
+        "released": known["approve"]["released"],
+        "approved": login["redeeming"],
+        "ended": login["unknown"],
+        "again": login["renew"],
+        "needs": pages["needsJavaScript"],
+    }
 
 
 def _digest(html: str, tag: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from qrlogin.browser import LANGUAGES, texts
 from qrlogin.wire import Request, Response
 from qrlogin.wire.dialect import Exchange, HeldStatus
 from qrlogin.wire.dialects.wechat_open import WeChatOpen
@@ -221,6 +222,7 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.scripts: list[str] = []
+        self.shown: list[str] = []
         self.policy = dict(answer.headers)["Content-Security-Policy"]
         self.feed(answer.body.decode())
 
@@ -228,8 +230,11 @@ class Page(HTMLParser):
         self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        if self.elements and self.elements[-1][0] == "script":
+        last = self.elements[-1][0] if self.elements else ""
+        if last == "script":
             self.scripts.append(data)
+        elif last != "style" and data.strip():
+            self.shown.append(data.strip())
 
     def __getitem__(self, tag: str) -> dict[str, str | None]:
         (found,) = (attributes for name, attributes in self.elements if name == tag)
@@ -250,7 +255,8 @@ def test_clients_find_the_uuid_in_the_page() -> None:
         assert f'<img src="/connect/qrcode/{uuid}"' in html
         assert f'G="{uuid}"' in html
         assert re.findall(r"uuid=([a-zA-Z0-9_-]+)", html) == [uuid]
-        assert Page(answer).body == {
+        body = Page(answer).body
+        assert {name: body[name] for name in body if not name[5:].isdigit()} == {
             "data-poll": f"/connect/l/qrconnect?uuid={uuid}&f=json",
             "data-target": f"{CALLBACK}?",
             "data-state": "a%20b%26c",
@@ -273,6 +279,19 @@ def test_clients_find_the_uuid_in_the_page() -> None:
             "form-action",
             "trusted-types",
         ]
+
+
+@for_each_row("lang", LANGUAGES)
+def test_the_page_has_every_text_in_the_language_of_the_browser(lang: str) -> None:
+    catalogue = texts(lang)
+    known = {text for section in catalogue.values() for text in section.values()}
+    with opened(wechat_open) as service:
+        page = Page(WeChatOpenClient(service).begin(("accept-language", f"xx, {lang};q=0.5")))
+    assert page["html"] == {"lang": lang, "dir": catalogue["pages"]["direction"]}
+    said = [page.body[f"data-{code}"] for code in (402, 403, 404, 405)]
+    shown = [*page.shown, page["img"]["alt"], *said]
+    assert len(page.shown) == 5, "title, heading, status, link, noscript"
+    assert set(shown) <= known
 
 
 @pytest.mark.parametrize(
