@@ -151,8 +151,12 @@ class Outages:
 
     ended: list[float] = field(default_factory=list)
 
-    def over(self) -> None:
-        self.ended.append(monotonic())
+    def over(self, since: float | None = None) -> None:
+        """The store has just answered.
+
+        :param since: from when it could have; None: from now.
+        """
+        self.ended += [monotonic() if since is None else since, monotonic()]
 
     def since(self, changed: float, seen: float) -> float:
         """Seconds from a change, or from the last end of an outage before it was seen."""
@@ -212,6 +216,8 @@ class Crowd:
             self.colour.open(self.recorded, dict(OPTIONS), lambda _: None)[0] for _ in range(2)
         ]
         self._threads = ThreadPoolExecutor(lanes * (3 + racers), "crowd")
+        #: When a change was answered, and when its browser saw it.
+        self._seen = list[tuple[float, float]]()
         #: The seeds of the logins that are under way.
         self.under_way: set[int] = set()
 
@@ -220,6 +226,9 @@ class Crowd:
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
+        # Only now is the end of each outage known.
+        for changed, seen in self._seen:
+            self.row.recovered(self._outages.since(changed, seen))
         for shell in self.shells:
             shell.close()
         self.colour.close()
@@ -315,7 +324,7 @@ class Crowd:
             seen = self._wait(shell, played.begun, known, draw)
             if seen.state is not state:
                 changed = played.answered.get(seen.state, monotonic())
-                self.row.recovered(self._outages.since(changed, monotonic()))
+                self._seen.append((changed, monotonic()))
             known, state = seen.version, seen.state
             # A denial was answered before this was asked: whatever it shows, it is over.
             if state in wanted or asked > played.answered.get(State.DENIED, inf):

@@ -466,7 +466,7 @@ def parked(store: Store, size: Size, seed: int) -> Row:
             AsyncQRLogin(store.make(server.url), **OPTIONS) as phones,
         ):
             logins = [await qr.begin() for _ in range(size.logins)]
-            scanned: dict[str, float] = {}
+            scanned, seen_at = dict[str, float](), list[tuple[float, float]]()
 
             async def browser(login: Any) -> None:
                 try:
@@ -475,8 +475,8 @@ def parked(store: Store, size: Size, seed: int) -> Row:
                     row.add("lost", f"a wait ended: {error}")
                     return
                 row.add("logins")
-                at = scanned.get(login.login_id, monotonic())
-                row.recovered(outages.since(at, monotonic()))
+                now = monotonic()
+                seen_at.append((scanned.get(login.login_id, now), now))
                 if seen.state is not State.SCANNED:
                     row.add("lost", f"a wait returned {seen.state}")
 
@@ -485,9 +485,9 @@ def parked(store: Store, size: Size, seed: int) -> Row:
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.5)
             for _ in range(size.faults):
-                await asyncio.to_thread(nemesis.crash, server)
+                since = await asyncio.to_thread(nemesis.crash, server)
                 row.add("faults")
-                outages.over()
+                outages.over(since)
             for login in logins:
                 while True:
                     with contextlib.suppress(Unavailable):
@@ -497,6 +497,8 @@ def parked(store: Store, size: Size, seed: int) -> Row:
                     await asyncio.sleep(0.05)
                 scanned[login.login_id] = monotonic()
             await asyncio.gather(*waiting)
+            for changed, seen in seen_at:
+                row.recovered(outages.since(changed, seen))
 
     def recorded(qr: AsyncQRLogin) -> Any:
         return qr._store._listeners  # type: ignore[attr-defined]
