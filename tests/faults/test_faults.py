@@ -121,6 +121,26 @@ def test_the_crowd_notices_what_is_wrong_with_a_store(
     assert not row.wrong or fault
 
 
+@for_each_row("resent_after, wrong", [(60.0, {"impossible"}), (0.0, set())])
+def test_a_command_may_happen_twice_only_if_its_answer_took_long(
+    resent_after: float, wrong: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a fault. A store sends a command again whose reply does not come."""
+
+    class Twice(BadStore):
+        def apply(self, command: Command) -> Reply:
+            if command.row.name == "confirm":
+                super().apply(command)
+            return super().apply(command)
+
+    monkeypatch.setattr(crowd, "RESENT", resent_after)
+    monkeypatch.setattr(crowd, "ENDS", {"approved": 1})
+    row, store = Row("D1", "a store", SEED), Twice()
+    with crowd.Crowd(row, lambda: store, resent=False) as people:
+        people.play(lambda: row.logins >= 3)
+    assert row.wrong.keys() == wrong, row.failures
+
+
 def test_a_call_that_takes_longer_than_its_budget_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd, "BUDGET", 0.0)
     row, store = Row("D1", "a store"), BadStore()
