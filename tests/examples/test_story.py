@@ -1,4 +1,5 @@
 """The one story, over HTTP, with six applications: the three examples, two bare ones and the demo.
+The two bare ones also play it over every store.
 
 Each is a variant (variants/), so every body was read before, apps have tokens, and `log_in` sets a
 JWT cookie. Each is a process: with the server of its README, and one that handles one request at a
@@ -15,6 +16,7 @@ import pytest
 from tests.examples.running import ALL, ROOT, Running, Server
 from tests.examples.story import Desk, Stage, tell
 from tests.examples.visitors import Manner, OfBareApplications, OfExamples, OfTheDemo, Visitor
+from tests.stores.deployments import STORES
 
 pytestmark = pytest.mark.long
 
@@ -80,6 +82,22 @@ def test_the_story_passes_with_every_application(name: str, command: str, one_th
     with served(name, command) as (server, manner):
         sockets = "uvicorn" in command
         tell(Stage(server.origin, manner, sockets, one_thread=one_thread, varied=True))
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("command", ["bare WSGI", "bare ASGI"])
+@pytest.mark.parametrize("store", STORES)
+def test_the_story_passes_over_every_store(store: str, command: str) -> None:
+    """The cases above have their logins in memory."""
+    with (
+        STORES[store]() as address,
+        Server(
+            COMMANDS[command], ROOT, page="/me", PYTHONPATH=PATH, QRLOGIN_STORE=address
+        ) as server,
+    ):
+        sockets = "uvicorn" in COMMANDS[command]
+        tell(Stage(server.origin, OfBareApplications(), sockets, varied=True))
         assert "Traceback" not in server.log
 
 

@@ -1,8 +1,11 @@
 """Logins under every fault, and a table of what went wrong: `make faults`, in three minutes.
 
 `python -m tests.faults D8 D2 --seed 7` plays some faults; `--long` plays the sizes of a release,
-and `--small` those of the tests. `--write` puts the table of a whole run into docs/reliability.md.
-It fails if something went wrong that must not.
+and `--small` those of the tests. It fails if something went wrong that must not.
+
+`--write` puts each row into docs/reliability.md as soon as it is played. A long run takes hours:
+`--long --write --continue --minutes 30` plays rows that the page does not have from such a run,
+begins none after half an hour, and goes on from there when it is started again.
 """
 
 import argparse
@@ -12,11 +15,14 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
+from math import inf
 from types import FrameType
 from typing import Any
 
@@ -24,7 +30,7 @@ import pytest
 
 from tests.faults import report
 from tests.faults.rows import NotHere, Row
-from tests.faults.scenarios import SCENARIOS, STORES, Scenario
+from tests.faults.scenarios import SCENARIOS, STORES, Scenario, Size
 from tests.servers import postgres_binary, redis_binary
 
 
@@ -39,7 +45,11 @@ def machine() -> str:
 
 def versions() -> dict[str, str]:
     """What the run depends on."""
-    found = {"Python": sys.version.split()[0], "redis-py": version("redis")}
+    found = {
+        "qrlogin": version("qrlogin"),
+        "Python": sys.version.split()[0],
+        "redis-py": version("redis"),
+    }
     for name, binary in (("Redis", redis_binary), ("PostgreSQL", postgres_binary)):
         said = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=False)
         words = said.stdout.replace("v=", "").split()
@@ -47,10 +57,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def play(scenario: Scenario, store: str, size: str, seed: int) -> Row | str:
+def play(scenario: Scenario, store: str, size: Size, seed: int) -> Row | str:
     """One row; or why it cannot be played here."""
     try:
-        return scenario.play(STORES[store], getattr(scenario, size), seed)
+        return scenario.play(STORES[store], size, seed)
     except (NotHere, pytest.skip.Exception) as reason:
         return str(reason)
     except Exception as error:  # the others go on
@@ -75,23 +85,59 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, help="draws the same people and times again")
     parser.add_argument("--jobs", type=int, help="how many at the same time: 3, or 1 if --long")
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
+    parser.add_argument(
+        "--continue",
+        dest="resume",
+        action="store_true",
+        help="skip the rows that docs/reliability.md has at this size, with this seed and versions",
+    )
+    parser.add_argument("--minutes", type=float, default=inf, help="after which no row begins")
+    parser.add_argument("--seconds", type=float, default=inf, help="that one row takes at most")
     options = parser.parse_args(argv)
     if unknown := {*options.names} - {name.split()[0] for name in names} - {*names}:
         parser.error(f"there is no fault {', '.join(sorted(unknown))}")
     # Each fault would write lines about its outage.
     logging.getLogger("qrlogin").setLevel(logging.CRITICAL)
-    began, absent, rows, right = time.monotonic(), dict[str, str](), list[dict[str, Any]](), True
+    began, rows, right = time.monotonic(), list[Mapping[str, Any]](), True
+    writing, origin = threading.Lock(), {"machine": machine(), "versions": versions()}
 
-    def one(scenario: Scenario, store: str) -> Row | str:
+    def is_kept(row: Mapping[str, Any]) -> bool:
+        this = {**origin, "size": options.size, "seed": options.seed}
+        return all(row[name] == value for name, value in this.items())
+
+    kept = {report.key(row) for row in report.read()["rows"] if is_kept(row)}
+
+    def one(scenario: Scenario, store: str) -> tuple[Row, Mapping[str, Any]] | None:
+        """The row and its figures; None if it was not played."""
         start = time.monotonic()
-        row = play(scenario, store, options.size, options.seed)
-        what = row if isinstance(row, str) else f"{row.logins} logins, {row.faults} faults"
-        took = time.monotonic() - start
-        print(
-            f"{time.strftime('%H:%M:%S')} {scenario.name}, {store}: {what}, {took:.0f} s",
-            flush=True,
+        if start > began + 60 * options.minutes:
+            return None
+        size: Size = getattr(scenario, options.size)
+        row = play(
+            scenario, store, replace(size, seconds=min(size.seconds, options.seconds)), options.seed
         )
-        return row
+        took, figures = round(time.monotonic() - start), dict[str, Any]()
+        what = row
+        if isinstance(row, Row):
+            what = f"{row.logins} logins, {row.faults} faults"
+            figures = {
+                "scenario": scenario.name,
+                **row.as_figures(),
+                "size": options.size,
+                "wanted": {"logins": size.logins, "faults": size.faults},
+                "seconds": took,
+                "load": round(max(os.getloadavg())),
+                "date": time.strftime("%Y-%m-%d"),
+                **origin,
+            }
+        with writing:
+            print(f"{time.strftime('%H:%M:%S')} {scenario.name}, {store}: {what}, {took} s")
+            for failure in row.failures if isinstance(row, Row) and not row.clean else ():
+                print(f"{scenario.name}, {store}: {failure}")
+            sys.stdout.flush()
+            if options.write:
+                report.keep(scenario.name, store, row if isinstance(row, str) else figures)
+        return None if isinstance(row, str) else (row, figures)
 
     pairs = [
         (scenario, store)
@@ -99,33 +145,18 @@ def main(argv: Sequence[str]) -> int:
         if not options.names or {scenario.name, scenario.name.split()[0]} & {*options.names}
         for store in scenario.stores
         if not options.store or store in options.store
+        if not options.resume or (scenario.name, store) not in kept
     ]
     # Most of the time they wait: for a server that starts, or for a time-out.
     jobs = options.jobs or (1 if options.size == "long" else 3)
     with ThreadPoolExecutor(jobs) as threads:  # each row stops its own servers
-        played = [*threads.map(lambda pair: one(*pair), pairs)]
-    for (scenario, store), row in zip(pairs, played, strict=True):
-        if isinstance(row, str):
-            absent[f"{scenario.name}, {store}"] = row
-            continue
-        right &= row.clean
-        rows.append({"scenario": scenario.name, **row.as_figures()})
-        for failure in () if row.clean else row.failures:
-            print(f"{scenario.name}, {store}: {failure}")
-    figures = {
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "versions": versions(),
-        "arguments": {"usual": "", "long": " ARGS=--long", "small": " ARGS=--small"}[options.size],
-        "seed": options.seed,
-        "load": round(max(os.getloadavg())),
-        "minutes": round((time.monotonic() - began) / 60, 1),
-        "absent": absent,
-        "rows": rows,
-    }
+        for played in threads.map(lambda pair: one(*pair), pairs):
+            if played:
+                right &= played[0].clean
+                rows.append(played[1])
     print(report.plain(rows))
-    if options.write and not options.names and not options.store:
-        report.write(figures)
+    if len(rows) < len(pairs):
+        print(f"{len(pairs) - len(rows)} rows were not played")
     print("nothing went wrong" if right else "SOMETHING WENT WRONG")
     return int(not right)
 

@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 #: Seconds that a call of a store may take. The promise is two; a busy machine adds to it.
 BUDGET: Final = 2.0 + 1.0
+#: Seconds after which a store sends a command again: half of its time, and less for a busy machine.
+RESENT: Final = 0.9
 #: Seconds for which a caller asks again.
 PATIENCE: Final = 60.0
 HOLD: Final = 5.0  # seconds of one wait
@@ -151,8 +153,12 @@ class Outages:
 
     ended: list[float] = field(default_factory=list)
 
-    def over(self) -> None:
-        self.ended.append(monotonic())
+    def over(self, since: float | None = None) -> None:
+        """The store has just answered.
+
+        :param since: from when it could have; None: from now.
+        """
+        self.ended += [monotonic() if since is None else since, monotonic()]
 
     def since(self, changed: float, seen: float) -> float:
         """Seconds from a change, or from the last end of an outage before it was seen."""
@@ -182,7 +188,8 @@ class Crowd:
     :param outages: when the store has answered again.
     :param lanes: how many logins are under way at a time.
     :param racers: how many redeems of one login are sent at the same time, each with its own op.
-    :param resent: whether the store or the network may carry out a command twice.
+    :param resent: whether the store or the network may carry out a command twice. A store does so
+        in any case if the first reply takes too long.
     :param forgets: whether the store may lose records.
     :param patience: seconds for which a caller asks again.
     """
@@ -212,6 +219,8 @@ class Crowd:
             self.colour.open(self.recorded, dict(OPTIONS), lambda _: None)[0] for _ in range(2)
         ]
         self._threads = ThreadPoolExecutor(lanes * (3 + racers), "crowd")
+        #: When a change was answered, and when its browser saw it.
+        self._seen = list[tuple[float, float]]()
         #: The seeds of the logins that are under way.
         self.under_way: set[int] = set()
 
@@ -220,6 +229,9 @@ class Crowd:
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
+        # Only now is the end of each outage known.
+        for changed, seen in self._seen:
+            self.row.recovered(self._outages.since(changed, seen))
         for shell in self.shells:
             shell.close()
         self.colour.close()
@@ -315,7 +327,7 @@ class Crowd:
             seen = self._wait(shell, played.begun, known, draw)
             if seen.state is not state:
                 changed = played.answered.get(seen.state, monotonic())
-                self.row.recovered(self._outages.since(changed, monotonic()))
+                self._seen.append((changed, monotonic()))
             known, state = seen.version, seen.state
             # A denial was answered before this was asked: whatever it shows, it is over.
             if state in wanted or asked > played.answered.get(State.DENIED, inf):
@@ -389,8 +401,9 @@ class Crowd:
 
     def _check(self, login_id: str) -> None:
         calls = self._histories.pop(login_id)
+        resent = self._resent or any(call.returned - call.called > RESENT for call in calls)
         try:
-            finding = check(calls, resent=self._resent, forgets=self._forgets)
+            finding = check(calls, resent=resent, forgets=self._forgets)
         except TooComplex:
             self.row.add("impossible", "the search was too long")
             return

@@ -1,7 +1,8 @@
 """What makes a store fail while a crowd logs in: its processes, its memory, its clock, its network.
 
-A nemesis strikes at random moments, from a thread of its own. A strike returns once the store could
-answer again.
+A nemesis strikes at random moments, from a thread of its own. A strike ends once the store answers
+again. It returns the moment from which the store could do that, because a browser may see a change
+before the nemesis has its own answer; None: the store has answered all the time.
 """
 
 import contextlib
@@ -17,11 +18,11 @@ from typing import Any, Self
 
 import redis
 
-from qrlogin.clock import now_ms
+from qrlogin.clock import monotonic, now_ms
 from tests.faults.crowd import Outages
 from tests.servers import PostgresServer, RedisServer, redis_binary
 
-Strike = Callable[[Random], None]
+Strike = Callable[[Random], float | None]
 
 
 class Nemesis:
@@ -49,9 +50,9 @@ class Nemesis:
     def _run(self) -> None:
         try:
             while not self._stop.wait(self._draw.uniform(*self._pause)):
-                self._strike(self._draw)
+                since = self._strike(self._draw)
                 if self._outages:
-                    self._outages.over()
+                    self._outages.over(since)
                 self.strikes += 1
         except BaseException as error:
             self._error = error
@@ -89,13 +90,15 @@ def kept_redis(*options: str) -> Iterator[RedisServer]:
             yield server
 
 
-def crash(server: RedisServer) -> None:
-    """`kill -9`, and start again."""
+def crash(server: RedisServer) -> float:
+    """`kill -9`, and start again. Returns when it was started."""
     server.process.kill()
     server.process.wait()
     server.stop()
+    since = monotonic()
     server.start()
     await_answers(server.url)
+    return since
 
 
 def await_answers(url: str, seconds: float = 30) -> None:
@@ -117,9 +120,11 @@ def kills(server: RedisServer) -> Strike:
 
 
 def crashes(server: PostgresServer) -> Strike:
-    def strike(_: Random) -> None:
+    def strike(_: Random) -> float:
         server.stop()
+        since = monotonic()
         server.start()
+        return since
 
     return strike
 
@@ -127,11 +132,13 @@ def crashes(server: PostgresServer) -> Strike:
 def stops(server: RedisServer, longest: float) -> Strike:
     """SIGSTOP, for a while."""
 
-    def strike(draw: Random) -> None:
+    def strike(draw: Random) -> float:
         server.process.send_signal(SIGSTOP)
         sleep(draw.uniform(0.1, longest))
+        since = monotonic()
         server.process.send_signal(SIGCONT)
         await_answers(server.url)
+        return since
 
     return strike
 
@@ -139,10 +146,12 @@ def stops(server: RedisServer, longest: float) -> Strike:
 def pauses(server: PostgresServer, longest: float) -> Strike:
     """SIGSTOP for all its processes, for a while."""
 
-    def strike(draw: Random) -> None:
+    def strike(draw: Random) -> float:
         server.pause()
         sleep(draw.uniform(0.1, longest))
+        since = monotonic()
         server.resume()
+        return since
 
     return strike
 
@@ -150,12 +159,14 @@ def pauses(server: PostgresServer, longest: float) -> Strike:
 def locks(path: str, longest: float) -> Strike:
     """Another process keeps the file of SQLite locked, for a while."""
 
-    def strike(draw: Random) -> None:
+    def strike(draw: Random) -> float:
         other = sqlite3.connect(path, timeout=60, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         sleep(draw.uniform(0.1, longest))
+        since = monotonic()
         other.execute("COMMIT")
         other.close()
+        return since
 
     return strike
 
@@ -163,7 +174,11 @@ def locks(path: str, longest: float) -> Strike:
 def commands(url: str, *words: Any) -> Strike:
     """One command, sent to the server each time."""
     client: Any = redis.Redis.from_url(url)
-    return lambda _: client.execute_command(*words)
+
+    def strike(_: Random) -> None:
+        client.execute_command(*words)
+
+    return strike
 
 
 def kills_clients(url: str, kind: str, pause_ms: int = 0) -> Strike:
@@ -184,10 +199,12 @@ def demotes(url: str, longest: float) -> Strike:
     """The server becomes the replica of one that does not answer, and refuses to write."""
     client: Any = redis.Redis.from_url(url)
 
-    def strike(draw: Random) -> None:
+    def strike(draw: Random) -> float:
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
         sleep(draw.uniform(0.1, longest))
+        since = monotonic()
         client.execute_command("REPLICAOF", "NO", "ONE")
+        return since
 
     return strike
 

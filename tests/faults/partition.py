@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from time import sleep
 
+from qrlogin.clock import monotonic
 from tests.faults.rows import Row
 
 _IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -59,15 +60,17 @@ def play_inside(store: str, *size: object) -> Row:
     return Row(**{**found, "expects": frozenset(found["expects"])})
 
 
-def cuts(longest: float) -> Callable[[Random], None]:
+def cuts(longest: float) -> Callable[[Random], float]:
     """The link is down for a while."""
 
-    def strike(draw: Random) -> None:
+    def strike(draw: Random) -> float:
         _link("down")
         try:
             sleep(draw.uniform(0.2, longest))
         finally:
+            since = monotonic()
             _link("up")
+        return since
 
     return strike
 

@@ -170,7 +170,8 @@ def address_of(store: Store) -> Iterator[str]:
 def no_fault(store: Store, size: Size, seed: int) -> Row:
     row = Row("D1", store.name, seed)
     with address_of(store) as url:
-        return play(row, store, size, url, resent=False)
+        # As many callers at each size: a hundred threads and more measure this process.
+        return play(row, store, size, url, resent=False, lanes=128 // size.racers)
 
 
 def killed(store: Store, size: Size, seed: int) -> Row:
@@ -466,7 +467,7 @@ def parked(store: Store, size: Size, seed: int) -> Row:
             AsyncQRLogin(store.make(server.url), **OPTIONS) as phones,
         ):
             logins = [await qr.begin() for _ in range(size.logins)]
-            scanned: dict[str, float] = {}
+            scanned, seen_at = dict[str, float](), list[tuple[float, float]]()
 
             async def browser(login: Any) -> None:
                 try:
@@ -475,8 +476,8 @@ def parked(store: Store, size: Size, seed: int) -> Row:
                     row.add("lost", f"a wait ended: {error}")
                     return
                 row.add("logins")
-                at = scanned.get(login.login_id, monotonic())
-                row.recovered(outages.since(at, monotonic()))
+                now = monotonic()
+                seen_at.append((scanned.get(login.login_id, now), now))
                 if seen.state is not State.SCANNED:
                     row.add("lost", f"a wait returned {seen.state}")
 
@@ -485,9 +486,9 @@ def parked(store: Store, size: Size, seed: int) -> Row:
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.5)
             for _ in range(size.faults):
-                await asyncio.to_thread(nemesis.crash, server)
+                since = await asyncio.to_thread(nemesis.crash, server)
                 row.add("faults")
-                outages.over()
+                outages.over(since)
             for login in logins:
                 while True:
                     with contextlib.suppress(Unavailable):
@@ -497,6 +498,8 @@ def parked(store: Store, size: Size, seed: int) -> Row:
                     await asyncio.sleep(0.05)
                 scanned[login.login_id] = monotonic()
             await asyncio.gather(*waiting)
+            for changed, seen in seen_at:
+                row.recovered(outages.since(changed, seen))
 
     def recorded(qr: AsyncQRLogin) -> Any:
         return qr._store._listeners  # type: ignore[attr-defined]

@@ -51,17 +51,18 @@ def moves_and_kills(nodes: Sequence[RedisServer]) -> Strike:
     """Moves the slot of one part of the logins to another master; every third time, kills one."""
     strikes, owners = 0, dict[int, int]()
 
-    def strike(draw: Random) -> None:
+    def strike(draw: Random) -> float | None:
         nonlocal strikes
         strikes += 1
         if strikes % 3 == 0:
             node = draw.choice(nodes[1:])
-            crash(node)
+            since = crash(node)
             with redis.Redis(port=node.port, decode_responses=True) as client:
                 while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
                     sleep(0.02)
-        else:
-            move_slot(nodes, draw, owners)
+            return since
+        move_slot(nodes, draw, owners)
+        return None
 
     return strike
 

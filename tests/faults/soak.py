@@ -3,22 +3,26 @@
 Run `python -m tests.faults.soak [NAME ...] [--logins 100000]`, or `make soak`. It prints one line
 for each store and endpoint, and fails if something grew.
 
-Some logins are abandoned, denied or cancelled. In memory and in SQLite the clock goes on half a
-second with each login, so that records end while others begin.
+Some logins are abandoned, denied or cancelled. In memory and in SQL the clock goes on half a second
+with each login, so that records end while others begin.
 """
 
 import argparse
 import asyncio
 import gc
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
+from math import inf
 from typing import Any
 
+import psycopg
 import redis
 
 from qrlogin import (
@@ -29,11 +33,12 @@ from qrlogin import (
     Policy,
     QRLogin,
 )
+from qrlogin.clock import monotonic
 from qrlogin.contrib import asgi, wsgi
 from qrlogin.stores import AsyncRedisStore, AsyncSQLStore, RedisStore, SQLStore
 from qrlogin.testing import AsyncBrowser, AsyncPhone, Browser, Phone
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person
-from tests.servers import RedisServer, redis_binary
+from tests.servers import PostgresServer, RedisServer, redis_binary
 
 LOGINS = 100_000
 #: Before the first look: by then, as many records end as begin, and caches are full.
@@ -83,13 +88,13 @@ class Soak:
         objects = f"{self.objects_before:8,} → {self.objects_after:8,}"
         cost = self.cpu_seconds / self.logins * 1e6
         return (
-            f"{self.name:16} {self.logins:8,} {rss} {objects} {self.records:8,}"
+            f"{self.name:19} {self.logins:8,} {rss} {objects} {self.records:8,}"
             f" {self.without_end:5} {cost:8.0f}  {self.problem or 'nothing'}"
         )
 
 
 HEAD = (
-    f"{'where':16} {'logins':>8} {'RSS, MB':>16} {'objects':>19} {'records':>8} {'no end':>6}"
+    f"{'where':19} {'logins':>8} {'RSS, MB':>16} {'objects':>19} {'records':>8} {'no end':>6}"
     f" {'CPU µs':>7}  grew"
 )
 
@@ -304,11 +309,9 @@ def _in_redis(url: str) -> Records:
     return count
 
 
-def _in_sqlite(path: str) -> Records:
+def _in_sql(connect: Callable[[], Any]) -> Records:
     def count() -> tuple[int, int]:
-        import sqlite3
-
-        database = sqlite3.connect(path)
+        database = connect()
         try:
             query = "SELECT count(*), count(*) - count(garbage_at) FROM qrlogin_logins"
             found = database.execute(query).fetchone()
@@ -328,7 +331,10 @@ def _blocking(name: str, url: str) -> Iterator[tuple[Step, Records]]:
         records = _in_redis(url)
     elif name == "SQLite":
         store = SQLStore(f"sqlite:///{path}", now=clock)
-        records = _in_sqlite(path)
+        records = _in_sql(partial(sqlite3.connect, path))
+    elif name == "PostgreSQL":
+        store = SQLStore(url, now=clock)
+        records = _in_sql(partial(psycopg.connect, url))
     else:
         store = MemoryStore(now=clock)
         records = _in_memory(store)
@@ -359,7 +365,10 @@ async def _awaited(name: str, url: str) -> AsyncIterator[tuple[Step, Records]]:
         records = _in_redis(url)
     elif name.startswith("SQLite"):
         store = AsyncSQLStore(f"sqlite:///{path}", now=clock)
-        records = _in_sqlite(path)
+        records = _in_sql(partial(sqlite3.connect, path))
+    elif name.startswith("PostgreSQL"):
+        store = AsyncSQLStore(url, now=clock)
+        records = _in_sql(partial(psycopg.connect, url))
     else:
         store = AsyncMemoryStore(now=clock)
         records = _in_memory(store)
@@ -388,7 +397,7 @@ async def _awaited(name: str, url: str) -> AsyncIterator[tuple[Step, Records]]:
 #: Those with a comma, and ASGI, run in an event loop.
 NAMES = (
     *("memory", "memory, asyncio", "Redis", "Redis, asyncio", "SQLite", "SQLite, asyncio"),
-    *("WSGI", "ASGI"),
+    *("PostgreSQL", "PostgreSQL, asyncio", "WSGI", "ASGI"),
 )
 
 
@@ -408,44 +417,50 @@ def _soak(name: str, logins: int, before: Any, after: Any, counted: tuple[int, i
     )
 
 
-def soak(name: str, logins: int, url: str = "") -> Soak:
+def soak(name: str, logins: int, url: str = "", seconds: float = inf) -> Soak:
     """Log so many people in, and compare what is kept before and after.
 
     :param name: of `NAMES`.
     :param logins: how many, after those of the warm-up.
     :param url: of a Redis, for those names.
+    :param seconds: after which it ends with what it has done.
     """
-    if "asyncio" in name or name == "ASGI":
-        return asyncio.run(_soak_async(name, logins, url))
-    with _blocking(name, url) as (step, records):
-        for number in range(WARM_UP):
-            step(number)
-        before = _look()
-        for number in range(WARM_UP, WARM_UP + logins):
-            step(number)
-        return _soak(name, logins, before, _look(), records())
+    with PostgresServer() if name.startswith("PostgreSQL") else nullcontext() as postgres:
+        url = postgres.url if postgres else url
+        if "asyncio" in name or name == "ASGI":
+            return asyncio.run(_soak_async(name, logins, url, seconds))
+        with _blocking(name, url) as (step, records):
+            for number in range(WARM_UP):
+                step(number)
+            before, ends, number = _look(), monotonic() + seconds, WARM_UP
+            while number < WARM_UP + logins and monotonic() < ends:
+                step(number)
+                number += 1
+            return _soak(name, number - WARM_UP, before, _look(), records())
 
 
-async def _soak_async(name: str, logins: int, url: str) -> Soak:
+async def _soak_async(name: str, logins: int, url: str, seconds: float) -> Soak:
     async with _awaited(name, url) as (step, records):
         for number in range(WARM_UP):
             await step(number)
-        before = _look()
-        for number in range(WARM_UP, WARM_UP + logins):
+        before, ends, number = _look(), monotonic() + seconds, WARM_UP
+        while number < WARM_UP + logins and monotonic() < ends:
             await step(number)
-        return _soak(name, logins, before, _look(), records())
+            number += 1
+        return _soak(name, number - WARM_UP, before, _look(), records())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {'; '.join(NAMES)}")
     parser.add_argument("--logins", type=int, default=LOGINS)
+    parser.add_argument("--seconds", type=float, default=inf, help="that one of them takes at most")
     options = parser.parse_args()
     print(HEAD)
     rows = []
     with RedisServer(redis_binary()) as server:
         for name in options.names or NAMES:
-            rows.append(soak(name, options.logins, server.url))
+            rows.append(soak(name, options.logins, server.url, options.seconds))
             print(rows[-1].line(), flush=True)
     return any(row.problem for row in rows)
 

@@ -4,11 +4,13 @@
 """
 
 import re
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import redis
@@ -22,7 +24,7 @@ from tests.faults import __main__ as command
 from tests.faults import crowd, report
 from tests.faults.proxy import VERBS, VerbProxy
 from tests.faults.rows import WRONGS, NotHere, Row, percentile
-from tests.faults.scenarios import ELSEWHERE, REDIS, SCENARIOS, STORES
+from tests.faults.scenarios import ELSEWHERE, REDIS, SCENARIOS, STORES, Scenario, Size
 from tests.tables import for_each_row
 
 SEED = 7
@@ -119,12 +121,46 @@ def test_the_crowd_notices_what_is_wrong_with_a_store(
     assert not row.wrong or fault
 
 
+@for_each_row("resent_after, wrong", [(60.0, {"impossible"}), (0.0, set())])
+def test_a_command_may_happen_twice_only_if_its_answer_took_long(
+    resent_after: float, wrong: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a fault. A store sends a command again whose reply does not come."""
+
+    class Twice(BadStore):
+        def apply(self, command: Command) -> Reply:
+            if command.row.name == "confirm":
+                super().apply(command)
+            return super().apply(command)
+
+    monkeypatch.setattr(crowd, "RESENT", resent_after)
+    monkeypatch.setattr(crowd, "ENDS", {"approved": 1})
+    row, store = Row("D1", "a store", SEED), Twice()
+    with crowd.Crowd(row, lambda: store, resent=False) as people:
+        people.play(lambda: row.logins >= 3)
+    assert row.wrong.keys() == wrong, row.failures
+
+
 def test_a_call_that_takes_longer_than_its_budget_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd, "BUDGET", 0.0)
     row, store = Row("D1", "a store"), BadStore()
     with crowd.Crowd(row, lambda: store) as people:
         people.play(lambda: row.logins >= 1)
     assert row.wrong.keys() == {"late"}
+
+
+def test_a_browser_is_late_from_the_moment_at_which_the_store_could_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may see a change before the nemesis knows that the outage is over."""
+    monkeypatch.setattr(crowd, "monotonic", lambda: 9.0)
+    outages = crowd.Outages()
+    outages.over(since=8.0)
+    seconds = [
+        outages.since(changed, seen)
+        for changed, seen in ((1.0, 3.0), (1.0, 8.5), (1.0, 9.5), (9.2, 9.5))
+    ]
+    assert seconds == pytest.approx([2.0, 0.5, 0.5, 0.3])
 
 
 # The verbs of the proxy
@@ -245,10 +281,10 @@ def test_a_scenario_that_fails_itself_does_not_end_the_run(
 def test_the_command_plays_the_faults_that_are_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    played = list[tuple[str, str, str, int]]()
+    played = list[tuple[str, str, Size, int]]()
 
-    def play(scenario: object, store: str, size: str, seed: int) -> Row:
-        name = scenario.name  # type: ignore[attr-defined]
+    def play(scenario: Scenario, store: str, size: Size, seed: int) -> Row:
+        name = scenario.name
         played.append((name, store, size, seed))
         row = Row(name, store, seed, logins=5)
         row.add("doubles", "two sessions", times=int(store == "SQLite"))
@@ -256,10 +292,42 @@ def test_the_command_plays_the_faults_that_are_named(
 
     monkeypatch.setattr(command, "play", play)
     assert command.main(["D11", "--long", "--seed", "9", "--store", "Redis"]) == 0
-    assert played == [("D11", "Redis", "long", 9), ("D11 READONLY", "Redis", "long", 9)]
+    assert played == [(name, "Redis", BY_NAME[name].long, 9) for name in ("D11", "D11 READONLY")]
     assert command.main(["D1", "--store", "SQLite"]) == 1
     printed = capsys.readouterr().out
     assert "doubles: two sessions" in printed
     assert "SOMETHING WENT WRONG" in printed
     with pytest.raises(SystemExit):
         command.main(["D99"])
+
+
+def test_a_run_is_continued_where_it_was_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row is in the page as soon as it is played, and says its own size."""
+    for name in ("PAGE", "FIGURES"):
+        copied = shutil.copy(getattr(report, name), tmp_path)
+        monkeypatch.setattr(report, name, Path(copied))
+    played = list[str]()
+
+    def play(scenario: Scenario, store: str, size: Size, seed: int) -> Row | str:
+        played.append(store)
+        if store == "SQLite":
+            return "no disk"
+        return Row(scenario.name, store, seed, logins=1234, faults=7)
+
+    monkeypatch.setattr(command, "play", play)
+    run = ["D7", "--long", "--seed", "99", "--write", "--jobs", "1"]
+    stores = BY_NAME["D7"].stores
+    assert command.main([*run, "--minutes", "-1"]) == 0
+    assert played == []
+    assert f"{len(stores)} rows were not played" in capsys.readouterr().out
+    assert command.main([*run, "--store", "Redis", "SQLite"]) == 0
+    page = report.PAGE.read_text("utf-8")
+    assert "| Redis | release | 1 234 | 7 |" in page
+    assert "- D7, Redis: 1 234 of 2 000 logins, 7 of 40 faults, in 0 s" in page
+    assert "- D7, SQLite: no disk" in page
+    assert command.main([*run, "--continue"]) == 0
+    assert played == ["Redis", "SQLite", *(each for each in stores if each != "Redis")]
+    kept = [report.key(row) for row in report.read()["rows"]]
+    assert len(kept) == len({*kept})

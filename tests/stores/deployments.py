@@ -1,4 +1,4 @@
-"""Each way to deploy Redis or Valkey that an address can name, started on loopback in seconds."""
+"""Each server and file that an address of a store can name, started on loopback in seconds."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -6,7 +6,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.servers import LOOPBACK, RedisServer, free_port, redis_binary, valkey_binary
+from tests.servers import (
+    LOOPBACK,
+    PostgresServer,
+    RedisServer,
+    free_port,
+    redis_binary,
+    valkey_binary,
+)
 from tests.stores.clusters import cluster, sentinels
 
 
@@ -72,6 +79,18 @@ def in_cluster() -> Iterator[str]:
         yield f"redis+cluster://{listed([(LOOPBACK, node.port) for node in nodes[:2]])}"
 
 
+@contextmanager
+def postgres() -> Iterator[str]:
+    with PostgresServer() as server:
+        yield server.url
+
+
+@contextmanager
+def sqlite() -> Iterator[str]:
+    with TemporaryDirectory(prefix="qrlogin-sqlite-") as folder:
+        yield f"sqlite:///{folder}/logins.db"
+
+
 def listed(addresses: list[tuple[str, int]]) -> str:
     """Hosts and ports as an address has them."""
     return ",".join(f"{host}:{port}" for host, port in addresses)
@@ -85,3 +104,6 @@ DEPLOYMENTS: dict[str, Callable[[], AbstractContextManager[str]]] = {
     "Cluster": in_cluster,
     "Valkey": valkey,
 }
+
+#: Those, and the SQL databases.
+STORES = {**DEPLOYMENTS, "PostgreSQL": postgres, "SQLite": sqlite}

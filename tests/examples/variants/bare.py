@@ -2,7 +2,7 @@
 
 `gunicorn "tests.examples.variants.bare:wsgi_app()"` and
 `uvicorn --factory tests.examples.variants.bare:asgi_app`. Their page for phones has a slash at the
-end of its address.
+end of its address. Their logins are in the store that QRLOGIN_STORE names, or in memory.
 """
 
 import os
@@ -10,11 +10,14 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
-from qrlogin import AsyncMemoryStore, AsyncQRLogin, MemoryStore, QRLogin
+from qrlogin import AsyncQRLogin, QRLogin
 from qrlogin.contrib import asgi, wsgi
+from qrlogin.stores import open_async_store, open_store
 from qrlogin.wire import AsyncEndpoint, Endpoint
 from tests.contrib.mounted import plain_asgi, plain_wsgi
 from tests.wire.sites import KEY, PAGE, Application
+
+STORE = os.environ.get("QRLOGIN_STORE", "memory")
 
 
 def options() -> dict[str, Any]:
@@ -22,7 +25,7 @@ def options() -> dict[str, Any]:
 
 
 def wsgi_app() -> Any:
-    qr = QRLogin(MemoryStore(), **options())
+    qr = QRLogin(open_store(STORE), **options())
     wsgi.close_at_exit(qr)
     mounted = plain_wsgi(Endpoint(qr, max_waiting=8), Application())
 
@@ -36,7 +39,7 @@ def wsgi_app() -> Any:
 
 
 def asgi_app() -> Any:
-    qr = AsyncQRLogin(AsyncMemoryStore(), **options())
+    qr = AsyncQRLogin(open_async_store(STORE), **options())
     mounted = plain_asgi(AsyncEndpoint(qr, max_waiting=1000), Application())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
