@@ -45,7 +45,7 @@ from qrlogin.stores.redis_client import (
 from qrlogin.stores.redis_cluster import AsyncClusterClient, ClusterClient
 from qrlogin.stores.redis_durable import ConfirmingPipeline, send_confirmed
 from qrlogin.stores.redis_pipeline import CommandPipeline
-from qrlogin.stores.redis_subscription import PIPELINED_BATCH, TICK_SECONDS, Subscription
+from qrlogin.stores.redis_subscription import PIPELINED_PAUSE, TICK_SECONDS, Subscription
 from qrlogin.stores.server_checks import FirstLook
 
 #: How many messages of a burst the asyncio store reads before it lets other tasks run.
@@ -378,7 +378,7 @@ class AsyncRedisStore:
 
     async def _subscribe(self) -> None:
         subscription = Subscription(
-            self._listeners, self._outages, PIPELINED_BATCH, renew=self._time.renew
+            self._listeners, self._outages, PIPELINED_PAUSE, renew=self._time.renew
         )
         seconds = self._time.seconds
         while True:

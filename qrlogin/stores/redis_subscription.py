@@ -23,11 +23,15 @@ TICK_SECONDS = 0.25
 
 # After a (re)subscription, every login that has a listener is read again, a few at a time.
 # Thousands of reads at once would keep the server and this process busy for seconds.
-_BATCH_PAUSE_SECONDS: Final = 0.01
-#: How many listeners a store that blocks notifies at a time: far fewer than it has connections.
-BLOCKING_BATCH: Final = 20
-#: The same for an asyncio store, which sends the reads of a batch in one pipeline.
-PIPELINED_BATCH: Final = 100
+#: How many listeners are notified at a time: fewer than a store that blocks has connections, and so
+#: many that the event loop of an asyncio store runs them within 10 ms.
+BATCH: Final = 20
+#: Seconds between two batches, in a store that blocks.
+BLOCKING_PAUSE: Final = 0.01
+#: The same in an asyncio store: it sends the reads of several batches in one pipeline.
+PIPELINED_PAUSE: Final = 0.002
+#: Once so many calls wait for the server, one listener is notified at a time.
+_MANY_CALLS: Final = 100
 
 
 class Subscription:
@@ -35,7 +39,7 @@ class Subscription:
 
     :param listeners: the store's registry.
     :param outages: where it says that notifications fail or work.
-    :param batch: how many listeners it notifies at a time after a (re)subscription.
+    :param pause: seconds between two batches of listeners after a (re)subscription.
     :param renew: is called when the connection was open on this side only: others may be, too.
     """
 
@@ -43,11 +47,11 @@ class Subscription:
         self,
         listeners: Listeners | AsyncListeners,
         outages: OutageLog,
-        batch: int = BLOCKING_BATCH,
+        pause: float = BLOCKING_PAUSE,
         *,
         renew: Callable[[], None] = lambda: None,
     ) -> None:
-        self._listeners, self._outages, self._batch = listeners, outages, batch
+        self._listeners, self._outages, self._pause = listeners, outages, pause
         self._renew = renew
         listeners.reliable = False  # a forked child has its parent's, but not its subscription
         self._failures = 0
@@ -59,7 +63,7 @@ class Subscription:
     @property
     def timeout(self) -> float:
         """Seconds to wait for the next message."""
-        return _BATCH_PAUSE_SECONDS if self._unnotified else TICK_SECONDS
+        return self._pause if self._unnotified else TICK_SECONDS
 
     def receive(self, message: Mapping[str, Any] | None, running_calls: int = 0) -> None:
         """Notify the listeners that this message concerns, and the next few after a
@@ -83,9 +87,10 @@ class Subscription:
                 self._listeners.reliable = True  # first: what a wait misses now is read again below
                 self._unnotified = deque(self._listeners.oldest_first())
         if self._unnotified and monotonic() >= self._next_batch_at:
-            for _ in range(min(len(self._unnotified), max(1, self._batch - running_calls))):
+            most = max(1, min(BATCH, _MANY_CALLS - running_calls))
+            for _ in range(min(len(self._unnotified), most)):
                 self._unnotified.popleft().notify()
-            self._next_batch_at = monotonic() + _BATCH_PAUSE_SECONDS
+            self._next_batch_at = monotonic() + self._pause
 
     def needs_ping(self) -> bool:
         """Whether to send a PING now.
