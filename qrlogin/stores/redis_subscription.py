@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from qrlogin.clock import monotonic
 from qrlogin.stores.listeners import AsyncListeners, Listeners
-from qrlogin.stores.outages import OutageLog, pause_seconds
+from qrlogin.stores.outages import OutageLog, attempt_seconds, pause_seconds
 from qrlogin.stores.redis_calls import BUCKETS, as_text
 
 #: Seconds without a message after which a PING is sent.
 SILENCE_SECONDS = 0.5
-#: Seconds without an answer to the PING after which the subscription is dead. With the time for a
-#: new one, a browser hears of a change within two seconds after its connection died.
+#: Seconds without an answer to the PING after which the subscription is dead. With the time for two
+#: attempts to make a new one, a browser hears of a change within two seconds after it died.
 ANSWER_SECONDS = 0.75
 #: Seconds to wait for one message. The thread that subscribes sees after each that the store was
 #: closed.
@@ -39,6 +39,7 @@ class Subscription:
 
     :param listeners: the store's registry.
     :param outages: where it says that notifications fail or work.
+    :param longest: seconds that an attempt to subscribe may take, also after many have failed.
     :param pause: seconds between two batches of listeners after a (re)subscription.
     :param renew: is called when the connection was open on this side only: others may be, too.
     """
@@ -47,6 +48,7 @@ class Subscription:
         self,
         listeners: Listeners | AsyncListeners,
         outages: OutageLog,
+        longest: float = 2.0,
         pause: float = BLOCKING_PAUSE,
         *,
         renew: Callable[[], None] = lambda: None,
@@ -56,9 +58,21 @@ class Subscription:
         listeners.reliable = False  # a forked child has its parent's, but not its subscription
         self._failures = 0
         self._silent_seconds, self._pinged = 0.0, False
+        self._began, self._confirmed = monotonic(), False
+        self._took = 0.0  # seconds until the last subscription was confirmed
+        self._longest = self._seconds = longest
         #: Listeners that have not been notified since the subscription was made.
         self._unnotified = deque[Any]()
         self._next_batch_at = 0.0
+
+    def begin(self) -> float:
+        """Begin an attempt to subscribe. Returns how many seconds it may take, and the confirmation
+        as many.
+        """
+        self._silent_seconds, self._pinged = 0.0, False
+        self._began, self._confirmed = monotonic(), False
+        self._seconds = min(self._longest, attempt_seconds(self._failures, self._took))
+        return self._seconds
 
     @property
     def timeout(self) -> float:
@@ -82,7 +96,8 @@ class Subscription:
             if message["type"] == "message":
                 self._listeners.notify(as_text(message["data"]).partition(" ")[0])
             elif message["type"] == "subscribe" and message["data"] == BUCKETS:  # the last channel
-                self._failures = 0
+                self._failures, self._confirmed = 0, True
+                self._took = min(1.0, monotonic() - self._began)
                 self._outages.works("notifications")
                 self._listeners.reliable = True  # first: what a wait misses now is read again below
                 self._unnotified = deque(self._listeners.oldest_first())
@@ -95,10 +110,15 @@ class Subscription:
     def needs_ping(self) -> bool:
         """Whether to send a PING now.
 
-        Raises ConnectionError if the last PING was not answered: the connection is open on this
-        side only.
+        Raises ConnectionError if the subscription is not confirmed, or if the last PING was not
+        answered: the connection is open on this side only.
         """
-        if self._silent_seconds < (ANSWER_SECONDS if self._pinged else SILENCE_SECONDS):
+        if not self._confirmed:
+            if self._silent_seconds >= self._seconds:
+                raise ConnectionError("the subscription is not confirmed")
+            return False
+        answers_in = max(ANSWER_SECONDS, 2 * self._took)
+        if self._silent_seconds < (answers_in if self._pinged else SILENCE_SECONDS):
             return False
         if self._pinged:
             self._renew()
@@ -107,7 +127,7 @@ class Subscription:
         return True
 
     def pause_after(self, error: Exception) -> float:
-        """Seconds until the next attempt to subscribe: longer after each failure, at most 2, and at
+        """Seconds until the next attempt to subscribe: longer after each failure, at most 1, and at
         random.
 
         :param error: why the last attempt or the last subscription ended.
@@ -116,5 +136,4 @@ class Subscription:
         self._unnotified.clear()  # the next subscription notifies them all
         self._outages.failed("notifications", error)
         self._failures += 1
-        self._silent_seconds, self._pinged = 0.0, False
-        return pause_seconds(self._failures)
+        return pause_seconds(self._failures, 0.0 if self._confirmed else monotonic() - self._began)
