@@ -1,12 +1,14 @@
 """What waiting browsers cost, and whether all of them get their news, over a real server.
 
 Run `python benchmarks/waiting.py [redis://…] [--parked 10000] [--kind poll|events|socket]`. Without
-an address the logins are in the server's memory. The server is uvicorn in a process of its own.
-This one opens the connections, scans all logins at once, and counts the answers by their status.
+an address the logins are in the server's memory. The server is uvicorn in a process of its own, and
+so are the phones that scan all logins at once. This one has the browsers. One whose poll ends
+without news asks again, as the element does, so each hears its news or an error.
 
 It prints bytes per waiting browser, the share of a core that they cost while nothing happens, the
-Redis commands of that time, and for the burst: answers by status, wakes per second, and the longest
-CPU time for which the server's event loop stood still.
+Redis commands of that time, and for the burst: the last answers by status, wakes per second, the
+time from a scan to its news, and the longest CPU time for which the server's event loop stood
+still, also without the passes of Python's garbage collector.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import asyncio
 import gc
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -21,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -51,14 +55,36 @@ def logins(url: str) -> AsyncQRLogin:
     )
 
 
-async def scan_all(qr: AsyncQRLogin, codes: list[str]) -> None:
-    async def scan(code: str) -> None:
+async def scan_all(qr: AsyncQRLogin, codes: list[str]) -> list[float]:
+    """Scan them together. Returns when each scan was answered."""
+
+    async def scan(code: str) -> float:
         while True:
             with suppress(Unavailable):  # a phone asks again
                 await qr.scan(code, subject="1", shown_as="A•••e")
-                return
+                return time.perf_counter()
 
-    await asyncio.gather(*map(scan, codes))
+    return await asyncio.gather(*map(scan, codes))
+
+
+async def _phones(url: str) -> None:
+    """Scan the codes of standard input. Prints when each scan was answered, as JSON."""
+    codes: list[str] = json.load(sys.stdin)
+    async with logins(url) as qr:
+        answered = [await scan_all(qr, codes[at : at + 500]) for at in range(0, len(codes), 500)]
+    print(json.dumps(list(chain(*answered))))
+
+
+async def scan_elsewhere(url: str, codes: list[str]) -> list[float]:
+    """As `scan_all`, in a process of its own: its clock, `perf_counter`, is that of the system."""
+    phones = await asyncio.create_subprocess_exec(
+        *(sys.executable, __file__, "--phones", url),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    answered, _ = await phones.communicate(json.dumps(codes).encode())
+    times: list[float] = json.loads(answered)
+    return times
 
 
 class Watchdog:
@@ -68,12 +94,28 @@ class Watchdog:
 
     def __init__(self) -> None:
         self.longest_ms = 0.0
+        #: The same without the passes of the garbage collector, and the longest of its passes. A
+        #: pass takes longer the more objects there are, most of them the server's.
+        self.busy_ms = self.pass_ms = 0.0
+        self._pass_began = self._collecting_ms = 0.0
 
     async def run(self) -> None:
+        gc.callbacks.append(self._note_pass)
         while True:
-            started = time.process_time()
+            self._collecting_ms, started = 0.0, time.process_time()
             await asyncio.sleep(0.001)
-            self.longest_ms = max(self.longest_ms, (time.process_time() - started) * 1000)
+            took_ms = (time.process_time() - started) * 1000
+            self.longest_ms = max(self.longest_ms, took_ms)
+            self.busy_ms = max(self.busy_ms, took_ms - self._collecting_ms)
+
+    def _note_pass(self, phase: str, _: object) -> None:
+        now = time.process_time()
+        if phase == "start":
+            self._pass_began = now
+        else:
+            took_ms = (now - self._pass_began) * 1000
+            self._collecting_ms += took_ms
+            self.pass_ms = max(self.pass_ms, took_ms)
 
 
 def served(url: str) -> Any:
@@ -101,16 +143,19 @@ def served(url: str) -> Any:
             tasks.add(asyncio.create_task(watchdog.run()))
         if verb == "scan":
             # The server's own work is no stall: phones do not scan a hundred codes in one tick.
-            newest = codes[::-1]
+            newest, scanned = codes[::-1], list[float]()
             for start in range(0, len(newest), 10):
-                await scan_all(qr, newest[start : start + 10])
+                scanned += await scan_all(qr, newest[start : start + 10])
                 await asyncio.sleep(0)
+            return scanned[::-1]
         with open("/proc/self/statm", encoding="ascii") as file:
             pages = int(file.read().split()[1])
         return {
             "rss": pages * os.sysconf("SC_PAGE_SIZE"),
             "cpu": time.process_time(),
             "stall_ms": watchdog.longest_ms,
+            "busy_ms": watchdog.busy_ms,
+            "pass_ms": watchdog.pass_ms,
             "tasks": len(asyncio.all_tasks()),
             "files": len(os.listdir("/proc/self/fd")),
         }
@@ -183,6 +228,11 @@ class Parked:
 
     async def open(self, port: int) -> None:
         self.reader, self.writer = await asyncio.open_connection(LOOPBACK, port)
+        self._ask()
+        if self.kind != "poll":  # its first answer is the code on the screen
+            await self._read_until(b"rotates_in")
+
+    def _ask(self) -> None:
         path = {
             "poll": f"{self.login_id}?after=1&wait={HOLD}",
             "events": f"{self.login_id}/events?after=1",
@@ -193,8 +243,6 @@ class Parked:
             f"GET /{path} HTTP/1.1\r\nHost: a.example\r\n{upgrade}"
             f"Authorization: Bearer {self.device_code}\r\n\r\n".encode()
         )
-        if self.kind != "poll":  # its first answer is the code on the screen
-            await self._read_until(b"rotates_in")
 
     async def _read_until(self, end: bytes) -> bytes:
         raw = b""
@@ -204,18 +252,45 @@ class Parked:
                 self.status = int(raw[9:12])
         return raw
 
+    async def _read_answer(self) -> bytes:
+        """The whole answer of a poll; b"" if the connection ends before that."""
+        self.status = 0
+        raw = await self._read_until(b"\r\n\r\n")
+        head, _, body = raw.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        rest = int(length[1]) - len(body) if length else 0
+        with suppress(asyncio.IncompleteReadError):
+            return raw + (await self.reader.readexactly(rest) if rest > 0 else b"")
+        self.status = 0
+        return b""
+
+    async def _read_poll(self) -> bytes:
+        """The answer to a poll that has news, or an error. A poll that was asked again may come
+        while Redis fails, and is asked again then.
+        """
+        raw = await self._read_answer()
+        is_first = True
+        while (self.status == 200 and b'"pending"' in raw) or (self.status == 503 and not is_first):
+            if self.status == 503:
+                await asyncio.sleep(0.2)
+            is_first = False
+            self._ask()
+            raw = await self._read_answer()
+        return raw
+
     async def read_news(self) -> None:
-        """Read the answer of a poll, or the next event."""
+        """Read the next event, or the answers to polls until one has news."""
         try:
-            raw = await self._read_until(b'"state"')
+            raw = await (self._read_poll() if self.kind == "poll" else self._read_until(b'"state"'))
         except OSError:
             raw = b""
         self.answered_at = time.perf_counter()
         self.writer.close()
         with suppress(OSError):
             await self.writer.wait_closed()
-        own = self.kind != "poll" or not raw or self.login_id.encode() in raw
-        self.state = ("scanned" if b'"scanned"' in raw else "not scanned") if own else "of another"
+        is_other = self.kind == "poll" and self.status == 200 and self.login_id.encode() not in raw
+        self.state = "scanned" if b'"scanned"' in raw else "not scanned"
+        self.state = "of another" if is_other else self.state
 
 
 def redis_commands(url: str) -> int:
@@ -289,14 +364,15 @@ async def measure(
         await asyncio.to_thread(fault)
         started = time.perf_counter()
         if url:
-            async with logins(url) as qr:
-                for start in range(0, parked, 500):
-                    await scan_all(qr, codes[start : start + 500])
+            scanned = await scan_elsewhere(url, codes)
         else:
-            await server.ask("scan")
+            scanned = (await server.ask("scan"))[-parked:]
         await asyncio.wait(waiting, timeout=120)
         after = await server.ask("stats")
         ends = max(browser.answered_at for browser in browsers)
+        waited = sorted(
+            max(0.0, browser.answered_at - at) for browser, at in zip(browsers, scanned, strict=True)
+        )
         answers = Counter(f"{browser.status} {browser.state}" for browser in browsers)
         return {
             "parked": parked,
@@ -308,7 +384,12 @@ async def measure(
             "answers": dict(answers),
             "wakes/s": round(parked / (ends - started)),
             "server CPU µs per wake": round((after["cpu"] - busy["cpu"]) / parked * 1e6),
+            "median s to its news": round(waited[parked // 2], 2),
+            "p99 s to its news": round(waited[parked * 99 // 100], 2),
+            "longest s to its news": round(waited[-1], 2),
             "longest stall ms": round(after["stall_ms"], 1),
+            "of it without GC": round(after["busy_ms"], 1),
+            "longest pass of GC ms": round(after["pass_ms"], 1),
         }
     finally:
         server.stop()
@@ -327,10 +408,14 @@ def main() -> None:
     parser.add_argument("--kind", choices=("poll", "events", "socket"), default="poll")
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--serve", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--phones", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     raise_file_limit()
     if asked.serve:
         serve(asked.serve, asked.url)
+        return
+    if asked.phones:
+        asyncio.run(_phones(asked.url))
         return
     figures = asyncio.run(measure(asked.url, parked=asked.parked, kind=asked.kind, port=asked.port))
     for name, value in figures.items():

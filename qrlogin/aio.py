@@ -32,6 +32,9 @@ log: Final = logging.getLogger("qrlogin")
 #: `on_event` starts inherits it.
 _emissions: Final = ContextVar[tuple[asyncio.Event, ...]]("qrlogin_emissions", default=())
 
+#: How many watches `drain` ends in one turn of the event loop. Each answers its browser then.
+_ENDED_AT_ONCE: Final = 20
+
 
 class AsyncQRLogin:
     """Lets a person log a browser in by scanning a QR code with a phone that is already signed in.
@@ -427,8 +430,10 @@ class AsyncQRLogin:
         once, so a loop around it must check `draining`.
         """
         self._draining = True  # first: a watch that comes after the copy sees this before it waits
-        for watch in [*self._watches]:
+        for number, watch in enumerate([*self._watches], 1):
             watch.end()
+            if number % _ENDED_AT_ONCE == 0:  # phones are answered in between
+                await asyncio.sleep(0)
 
     async def close(self) -> None:
         """End all held waits and streams, as `drain` does, and close the store.

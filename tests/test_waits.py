@@ -472,6 +472,33 @@ def test_drain_ends_every_wait_and_other_calls_keep_working(colour: Colour) -> N
     assert colour.begin().state is State.PENDING
 
 
+def test_a_drain_ends_few_waits_in_one_turn_of_the_event_loop() -> None:
+    """So phones are answered while thousands of browsers are."""
+
+    async def scenario() -> list[int]:
+        turns = [0]
+
+        async def wait(device_code: str) -> None:
+            await qr.wait(device_code, timeout=LONG)
+            turns[-1] += 1
+
+        async with AsyncQRLogin(AsyncMemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
+            begun = [await qr.begin() for _ in range(300)]
+            waiting = [asyncio.create_task(wait(each.device_code)) for each in begun]
+            await asyncio.sleep(SOON)
+            assert len(qr._watches) == len(waiting)
+            draining = asyncio.create_task(qr.drain())
+            while not all(task.done() for task in waiting):
+                turns.append(0)
+                await asyncio.sleep(0)
+            await draining
+        return turns
+
+    turns = asyncio.run(scenario())
+    assert sum(turns) == 300
+    assert max(turns) <= 50
+
+
 def test_a_listener_without_an_end_method_still_works() -> None:
     """An application's own store can have listeners from before `end` existed."""
 

@@ -20,15 +20,28 @@ QUIET_SECONDS = 10.0  # between two warnings of the same kind, if the server com
 log: Final = logging.getLogger("qrlogin")
 
 
-def pause_seconds(failures: int) -> float:
-    """Seconds until a subscription is tried again: longer after each failure, at most 2. It is
-    random, so that the processes do not come back in the same instant.
+def pause_seconds(failures: int, took: float = 0.0) -> float:
+    """Seconds until a subscription is tried again: longer after each failure. It is random, so that
+    the processes do not come back in the same instant. Attempts begin at most a second apart, or
+    one right after the other if they take longer: then a server that answers again is heard soon.
 
     :param failures: how many attempts have failed since the last one that worked.
+    :param took: seconds that the last attempt took.
     """
-    pause = min(2.0, 0.05 * 2.0 ** min(failures, 6))
     # Not the shared generator, whose numbers an application may have chosen with a seed.
-    return pause * SystemRandom().uniform(0.5, 1.0)
+    apart = min(1.0, 0.05 * 2.0 ** min(failures, 5)) * SystemRandom().uniform(0.5, 1.0)
+    return max(apart - took, 0.05 * SystemRandom().uniform(0.5, 1.0))
+
+
+def attempt_seconds(failures: int, took: float = 0.0) -> float:
+    """Seconds that an attempt to subscribe may take: half a second for the first ones, because
+    browsers wait and the next connection may work, and longer for those that come later, because
+    the network may be slow.
+
+    :param failures: how many attempts have failed since the last one that worked.
+    :param took: seconds that the last one that worked has taken.
+    """
+    return float(max(0.5, 2 * took) * 2.0 ** min(8, max(0, failures - 2)))
 
 
 class OutageLog:

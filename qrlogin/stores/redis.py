@@ -45,7 +45,7 @@ from qrlogin.stores.redis_client import (
 from qrlogin.stores.redis_cluster import AsyncClusterClient, ClusterClient
 from qrlogin.stores.redis_durable import ConfirmingPipeline, send_confirmed
 from qrlogin.stores.redis_pipeline import CommandPipeline
-from qrlogin.stores.redis_subscription import PIPELINED_BATCH, TICK_SECONDS, Subscription
+from qrlogin.stores.redis_subscription import PIPELINED_PAUSE, TICK_SECONDS, Subscription
 from qrlogin.stores.server_checks import FirstLook
 
 #: How many messages of a burst the asyncio store reads before it lets other tasks run.
@@ -234,11 +234,14 @@ class RedisStore:
                     client.close()
 
     def _subscribe(self) -> None:
-        subscription = Subscription(self._listeners, self._outages, renew=self._time.renew)
+        subscription = Subscription(
+            self._listeners, self._outages, self._time.seconds, renew=self._time.renew
+        )
         while not self._closing.is_set():
             try:
+                seconds = subscription.begin()
                 with self._client.pubsub() as pubsub:
-                    self._time.spend(lambda: pubsub.subscribe(*self._calls.channels))
+                    self._time.spend(lambda: pubsub.subscribe(*self._calls.channels), seconds)
                     while not self._closing.is_set():
                         subscription.receive(pubsub.get_message(timeout=subscription.timeout))
                         if subscription.needs_ping():
@@ -377,14 +380,15 @@ class AsyncRedisStore:
                     await client.aclose()
 
     async def _subscribe(self) -> None:
-        subscription = Subscription(
-            self._listeners, self._outages, PIPELINED_BATCH, renew=self._time.renew
-        )
         seconds = self._time.seconds
+        subscription = Subscription(
+            self._listeners, self._outages, seconds, PIPELINED_PAUSE, renew=self._time.renew
+        )
         while True:
             try:
+                limit = subscription.begin()
                 async with self._client.pubsub() as pubsub:
-                    async with asyncio.timeout(seconds):
+                    async with asyncio.timeout(limit):
                         await pubsub.subscribe(*self._calls.channels)
                     received = 0
                     while True:

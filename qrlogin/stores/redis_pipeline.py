@@ -13,6 +13,7 @@ It decides nothing about a command's meaning and waits for no lock.
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 from redis.asyncio import Redis as AsyncRedis
@@ -28,11 +29,13 @@ from qrlogin.stores.redis_calls import RedisCalls, check_answers
 from qrlogin.stores.redis_client import is_lost
 from qrlogin.stores.redis_script import Script
 
-#: Commands in one pipeline. A hundred replies are read and answered in about 20 ms, in which no
-#: other task runs.
+#: Commands in one pipeline.
 PIPELINE_COMMANDS: Final = 100
 #: Pipelines that are under way at a time.
 PIPELINES: Final = 3
+#: Callers that one pipeline wakes in one turn of the event loop. A caller that answers a browser
+#: runs for 0.2 to 0.5 ms then, and the callers of all pipelines come one after the other.
+WOKEN_AT_ONCE: Final = 10
 #: Silence is counted in ticks of the loop's timer: time in which the loop was busy does not
 #: count as silence.
 _TICKS: Final = 4
@@ -279,19 +282,19 @@ class CommandPipeline:
                             raise outcome
             except Exception as error:
                 if resent or not is_lost(error):
-                    for call in batch:
-                        call.end(error)
+                    await _end_each((call, error) for call in batch)
                     return
                 self._time.renew_after(error)
                 resent = True  # harmless: a command cannot take effect twice
                 continue
             self._silent_ticks = 0
-            again = list[_Call]()
+            again, ended = list[_Call](), list[tuple[_Call, object]]()
             for call, outcome in zip(batch, outcomes, strict=True):
                 if self._is_to_be_sent_again(call, outcome, by_text=by_text):
                     again.append(call)
                 else:
-                    call.end(outcome)
+                    ended.append((call, outcome))
+            await _end_each(ended)
             # By its text, if the server has forgotten the script: it restarted, failed over or was
             # flushed.
             batch, by_text = again, True
@@ -340,13 +343,32 @@ class CommandPipeline:
         return (*name, *call.arguments)
 
     def _tick(self) -> None:
-        """End the commands that wait for their turn if the server has not replied for long."""
-        loop, self._timer = asyncio.get_running_loop(), None
         self._silent_ticks += 1
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """End the commands that wait for their turn if the server has not replied for long: some
+        in this turn of the loop, and the others in later ones.
+        """
+        loop, self._timer = asyncio.get_running_loop(), None
         given_up = loop.time() - self._patience
-        while self._silent_ticks >= _TICKS and self._queue:
-            if self._queue[0].queued_at > given_up:
+        for _ in range(WOKEN_AT_ONCE):
+            is_late = self._queue and self._queue[0].queued_at <= given_up
+            if self._silent_ticks < _TICKS or not is_late:
                 break
             self._queue.popleft().end(RedisTimeoutError("no reply while the command waited"))
+        else:
+            self._timer = loop.call_later(0, self._give_up)
+            return
         if self._queue:
             self._timer = loop.call_later(self._patience / _TICKS, self._tick)
+
+
+async def _end_each(ended: Iterable[tuple[_Call, object]]) -> None:
+    """Give each call its outcome: a few callers in each turn of the loop, because in that turn all
+    of them run.
+    """
+    for number, (call, outcome) in enumerate(ended):
+        if number and number % WOKEN_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        call.end(outcome)

@@ -416,8 +416,8 @@ def test_whatever_a_subscription_raises_the_store_subscribes_again(
 ) -> None:
     left = [kind for kind in ERRORS if kind is not asyncio.CancelledError]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qrlogin.stores.outages.pause_seconds", lambda _: 0.0)
-        patch.setattr("qrlogin.stores.redis_subscription.pause_seconds", lambda _: 0.0)
+        patch.setattr("qrlogin.stores.outages.pause_seconds", lambda *_: 0.0)
+        patch.setattr("qrlogin.stores.redis_subscription.pause_seconds", lambda *_: 0.0)
         with world_at(stores, redis_url, redis_url) as world:
             store: Any = world.qr._store
             client = store._client

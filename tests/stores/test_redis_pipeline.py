@@ -18,6 +18,7 @@ from qrlogin.stores.suite.colours import PATIENCE
 from qrlogin.table import TABLE
 from tests.security_rows import row
 from tests.stores.fault_proxy import Proxy
+from tests.tables import for_each_row
 
 CALLERS = 50
 
@@ -83,6 +84,44 @@ def test_pipelines_are_few_and_short_and_keep_the_order_within_a_login(redis_url
             assert sum(map(len, asked.batches)) == len(names)
 
     asyncio.run(scenario())
+
+
+@for_each_row("silent", [False, True])
+def test_few_callers_run_in_one_turn_of_the_event_loop(redis_url: str, silent: bool) -> None:
+    """In that turn each answers its browser, and no other request is answered. The same with a
+    server that falls silent: all of them hear that their time is over.
+    """
+
+    async def scenario(url: str) -> tuple[list[int], set[type]]:
+        timeout = 0.4 if silent else PATIENCE
+        store = AsyncRedisStore.from_url(url, prefix=f"{uuid.uuid4().hex}:", timeout=timeout)
+        turns, kinds = [0], set[type]()
+
+        async def ask(login_id: str) -> None:
+            (outcome,) = await ask_together(store, login_id)
+            kinds.add(type(outcome))
+            turns[-1] += 1
+
+        async def count_turns() -> None:
+            while True:
+                await asyncio.sleep(0)
+                turns.append(0)
+
+        await store.apply(asking("connects"))
+        proxy.mute = silent
+        counting = asyncio.create_task(count_turns())
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*(ask(f"login {number}") for number in range(1000)))
+        counting.cancel()
+        proxy.mute = False
+        await store.close()
+        return turns, kinds
+
+    with Proxy(urlsplit(redis_url).port or 6379) as proxy:
+        turns, kinds = asyncio.run(scenario(proxy.url))
+    assert sum(turns) == 1000
+    assert kinds == {Unavailable if silent else Reply}
+    assert max(turns) <= 50
 
 
 def test_a_server_that_forgot_the_script_gets_it_again_for_each_command(redis_url: str) -> None:
