@@ -304,17 +304,19 @@ def test_a_text_that_is_no_record_is_unavailable(redis_url: str, text: str) -> N
 
 def test_a_call_during_close_raises_only_unavailable(redis_url: str) -> None:
     strange: list[Exception] = []
-    for _ in range(10):
+    for _ in range(20):
         qr = QRLogin(
             RedisStore.from_url(redis_url),
             secret_keys=[bytes(range(32))],
             verification_uri="https://x.example/qr",
         )
-        running = threading.Event()
+        running, closed = threading.Event(), threading.Event()
 
-        def begin(qr: QRLogin = qr, running: threading.Event = running) -> None:
+        def begin(
+            qr: QRLogin = qr, running: threading.Event = running, closed: threading.Event = closed
+        ) -> None:
             try:
-                for _ in range(300):
+                while not closed.is_set():
                     qr.begin()
                     running.set()
             except Unavailable:
@@ -327,6 +329,7 @@ def test_a_call_during_close_raises_only_unavailable(redis_url: str) -> None:
             thread.start()
         running.wait(10)
         qr.close()
+        closed.set()
         for thread in threads:
             thread.join()
     assert not strange
