@@ -11,7 +11,7 @@ from qrlogin.browser import LANGUAGES, MODULES, language, module, texts, transla
 from tests.security_rows import row
 from tests.tables import for_each_row
 
-SECTIONS = ("login", "approve", "pages")
+SECTIONS = ("both", "login", "approve", "pages")
 
 
 #: The plural forms of a language for whole numbers below a million: CLDR. A browser checks them in

@@ -1,5 +1,9 @@
 /** The texts in Portuguese: strict JSON, because Python reads it, too. */
 export default {
+  "both": {
+    "minutes_one": "Expira em até {n} minuto", "minutes_other": "Expira em até {n} minutos",
+    "seconds_one": "Expira em até {n} segundo", "seconds_other": "Expira em até {n} segundos"
+  },
   "login": {
     "label": "Código QR para entrar",
     "idle": "Entrar com o celular", "idleHint": "Use um celular que já esteja conectado à sua conta.",
@@ -35,8 +39,6 @@ export default {
     "nameless": "uma conta sem nome",
     "retrying": "Problema de conexão. Tentando de novo…",
     "busy": "Muitas pessoas da sua rede estão entrando. Esta página tenta de novo sozinha.",
-    "minutes_one": "Expira em até {n} minuto", "minutes_other": "Expira em até {n} minutos",
-    "seconds_one": "Expira em até {n} segundo", "seconds_other": "Expira em até {n} segundos",
     "start": "Mostrar o código QR", "renew": "Mostrar um novo código", "again": "Tentar de novo", "here": "Continuar aqui",
     "reload": "Recarregar a página", "yes": "Continuar", "no": "Não sou eu"
   },
@@ -75,8 +77,6 @@ export default {
     "mismatched": "Acesso recusado",
     "mismatchedText": "Os números estavam errados nas três tentativas, por isso ninguém entrou. Se este acesso é seu, peça um novo código na página de acesso e escaneie-o.",
     "left": "Restam {time} para decidir",
-    "minutes_one": "Expira em até {n} minuto", "minutes_other": "Expira em até {n} minutos",
-    "seconds_one": "Expira em até {n} segundo", "seconds_other": "Expira em até {n} segundos",
     "sending": "Enviando sua resposta…", "sendingText": "",
     "retrying": "Problema de conexão. Tentando de novo…",
     "busy": "Você escaneou muitos códigos. Um momento…",
@@ -124,7 +124,7 @@ export default {
     "siteName": "Exemplo",
     "logIn": "Entrar", "logOut": "Sair", "signUp": "Cadastrar-se",
     "name": "Nome de usuário", "password": "Senha",
-    "withPhone": "Com o celular", "orWithPassword": "Ou com a senha",
+    "withPhone": "Com o celular",
     "noAccount": "Ainda não tem conta?", "haveAccount": "Já tem uma conta?",
     "createAccount": "Criar uma conta",
     "wrongPassword": "Nome de usuário ou senha incorretos.",
