@@ -13,7 +13,7 @@ from qrlogin.browser import LANGUAGES, MODULES, language, module, texts, transla
 from tests.security_rows import row
 from tests.tables import for_each_row
 
-SECTIONS = ("login", "approve", "pages")
+SECTIONS = ("both", "login", "approve", "pages")
 PASSKEYS = Path(__file__).parents[1] / "examples" / "flask_app" / "passkey_texts.json"
 
 

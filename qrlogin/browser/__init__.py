@@ -104,12 +104,13 @@ def _read(tag: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def texts(lang: str) -> Mapping[str, Mapping[str, str]]:
-    """Returns the catalogue in one language: the sections `login`, `approve` and `pages`.
+    """Returns the catalogue in one language: the sections `both`, `login`, `approve` and `pages`.
 
-    Each section is a mapping from key to text. `lang` is one of `LANGUAGES`, as `language()`
-    returns it, or any other language tag: the same lookup applies. The texts are plain text: escape
-    them in HTML. The page replaces the `{words}` in braces. The text `direction` in `pages` is the
-    value of `dir` for a page in this language: "ltr", or "rtl" for Arabic.
+    Each section is a mapping from key to text. Both elements show the texts of `both`. `lang` is
+    one of `LANGUAGES`, as `language()` returns it, or any other language tag: the same lookup
+    applies. The texts are plain text: escape them in HTML. The page replaces the `{words}` in
+    braces. The text `direction` in `pages` is the value of `dir` for a page in this language:
+    "ltr", or "rtl" for Arabic.
     """
     return _read(_find(lang) or LANGUAGES[0])
 

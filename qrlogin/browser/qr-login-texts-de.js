@@ -1,5 +1,9 @@
 /** The texts in German: strict JSON, because Python reads it, too. */
 export default {
+  "both": {
+    "minutes_one": "Läuft innerhalb einer Minute ab", "minutes_other": "Läuft innerhalb von {n} Minuten ab",
+    "seconds_one": "Läuft innerhalb einer Sekunde ab", "seconds_other": "Läuft innerhalb von {n} Sekunden ab"
+  },
   "login": {
     "label": "QR-Code für die Anmeldung",
     "idle": "Mit dem Smartphone anmelden", "idleHint": "Verwenden Sie ein Smartphone, auf dem Sie bereits angemeldet sind.",
@@ -35,8 +39,6 @@ export default {
     "nameless": "ein Konto ohne Namen",
     "retrying": "Verbindungsproblem. Neuer Versuch…",
     "busy": "In Ihrem Netzwerk melden sich gerade viele Personen an. Diese Seite versucht es automatisch erneut.",
-    "minutes_one": "Läuft innerhalb einer Minute ab", "minutes_other": "Läuft innerhalb von {n} Minuten ab",
-    "seconds_one": "Läuft innerhalb einer Sekunde ab", "seconds_other": "Läuft innerhalb von {n} Sekunden ab",
     "start": "QR-Code anzeigen", "renew": "Neuen Code anzeigen", "again": "Erneut versuchen", "here": "Hier fortfahren",
     "reload": "Seite neu laden", "yes": "Weiter", "no": "Das bin ich nicht"
   },
@@ -75,8 +77,6 @@ export default {
     "mismatched": "Anmeldung abgelehnt",
     "mismatchedText": "Die Ziffern waren dreimal falsch, deshalb wurde niemand angemeldet. Wenn Sie diese Anmeldung begonnen haben, lassen Sie sich auf der Anmeldeseite einen neuen Code anzeigen und scannen Sie ihn.",
     "left": "Noch {time} Zeit für Ihre Entscheidung",
-    "minutes_one": "Läuft innerhalb einer Minute ab", "minutes_other": "Läuft innerhalb von {n} Minuten ab",
-    "seconds_one": "Läuft innerhalb einer Sekunde ab", "seconds_other": "Läuft innerhalb von {n} Sekunden ab",
     "sending": "Ihre Antwort wird gesendet…", "sendingText": "",
     "retrying": "Verbindungsproblem. Neuer Versuch…",
     "busy": "Sie haben viele Codes gescannt. Einen Moment…",
@@ -124,7 +124,7 @@ export default {
     "siteName": "Beispiel",
     "logIn": "Anmelden", "logOut": "Abmelden", "signUp": "Registrieren",
     "name": "Benutzername", "password": "Passwort",
-    "withPhone": "Mit dem Smartphone", "orWithPassword": "Oder mit dem Passwort",
+    "withPhone": "Mit dem Smartphone",
     "noAccount": "Noch kein Konto?", "haveAccount": "Haben Sie bereits ein Konto?",
     "createAccount": "Konto erstellen",
     "wrongPassword": "Benutzername oder Passwort ist falsch.",

@@ -1,5 +1,9 @@
 /** The texts in Spanish: strict JSON, because Python reads it, too. */
 export default {
+  "both": {
+    "minutes_one": "Caduca en menos de un minuto", "minutes_other": "Caduca en menos de {n} minutos",
+    "seconds_one": "Caduca en menos de un segundo", "seconds_other": "Caduca en menos de {n} segundos"
+  },
   "login": {
     "label": "Código QR para iniciar sesión",
     "idle": "Inicia sesión con tu teléfono", "idleHint": "Usa un teléfono en el que ya hayas iniciado sesión.",
@@ -35,8 +39,6 @@ export default {
     "nameless": "una cuenta sin nombre",
     "retrying": "Problema de conexión. Reintentando…",
     "busy": "Muchas personas de tu red están iniciando sesión. Esta página lo intentará de nuevo automáticamente.",
-    "minutes_one": "Caduca en menos de un minuto", "minutes_other": "Caduca en menos de {n} minutos",
-    "seconds_one": "Caduca en menos de un segundo", "seconds_other": "Caduca en menos de {n} segundos",
     "start": "Mostrar el código QR", "renew": "Mostrar un código nuevo", "again": "Reintentar", "here": "Continuar aquí",
     "reload": "Recargar la página", "yes": "Continuar", "no": "No soy yo"
   },
@@ -75,8 +77,6 @@ export default {
     "mismatched": "Inicio de sesión rechazado",
     "mismatchedText": "Los números fueron incorrectos tres veces, así que nadie inició sesión. Si comenzaste tú este inicio de sesión, muestra un código nuevo en la página de inicio de sesión y escanéalo.",
     "left": "Tienes {time} para decidir",
-    "minutes_one": "Caduca en menos de un minuto", "minutes_other": "Caduca en menos de {n} minutos",
-    "seconds_one": "Caduca en menos de un segundo", "seconds_other": "Caduca en menos de {n} segundos",
     "sending": "Enviando tu respuesta…", "sendingText": "",
     "retrying": "Problema de conexión. Reintentando…",
     "busy": "Has escaneado muchos códigos. Un momento…",
@@ -124,7 +124,7 @@ export default {
     "siteName": "Ejemplo",
     "logIn": "Iniciar sesión", "logOut": "Cerrar sesión", "signUp": "Registrarse",
     "name": "Nombre de usuario", "password": "Contraseña",
-    "withPhone": "Con tu teléfono", "orWithPassword": "O con tu contraseña",
+    "withPhone": "Con tu teléfono",
     "noAccount": "¿Aún no tienes cuenta?", "haveAccount": "¿Ya tienes una cuenta?",
     "createAccount": "Crear una cuenta",
     "wrongPassword": "Nombre de usuario o contraseña incorrectos.",

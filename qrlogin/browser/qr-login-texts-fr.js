@@ -1,5 +1,9 @@
 /** The texts in French: strict JSON, because Python reads it, too. */
 export default {
+  "both": {
+    "minutes_one": "Expire dans moins d’une minute", "minutes_other": "Expire dans moins de {n} minutes",
+    "seconds_one": "Expire dans moins d’une seconde", "seconds_other": "Expire dans moins de {n} secondes"
+  },
   "login": {
     "label": "Code QR de connexion",
     "idle": "Connectez-vous avec votre téléphone", "idleHint": "Utilisez un téléphone déjà connecté à votre compte.",
@@ -35,8 +39,6 @@ export default {
     "nameless": "un compte sans nom",
     "retrying": "Problème de réseau. Nouvelle tentative…",
     "busy": "De nombreuses personnes se connectent depuis votre réseau. Cette page réessaie automatiquement.",
-    "minutes_one": "Expire dans moins d’une minute", "minutes_other": "Expire dans moins de {n} minutes",
-    "seconds_one": "Expire dans moins d’une seconde", "seconds_other": "Expire dans moins de {n} secondes",
     "start": "Afficher le code QR", "renew": "Afficher un nouveau code", "again": "Réessayer", "here": "Continuer ici",
     "reload": "Recharger la page", "yes": "Continuer", "no": "Ce n’est pas moi"
   },
@@ -75,8 +77,6 @@ export default {
     "mismatched": "Connexion refusée",
     "mismatchedText": "Les chiffres étaient incorrects trois fois, donc personne ne s’est connecté. Si vous êtes à l’origine de cette connexion, affichez un nouveau code sur la page de connexion et scannez-le.",
     "left": "Il vous reste {time} pour décider",
-    "minutes_one": "Expire dans moins d’une minute", "minutes_other": "Expire dans moins de {n} minutes",
-    "seconds_one": "Expire dans moins d’une seconde", "seconds_other": "Expire dans moins de {n} secondes",
     "sending": "Envoi de votre réponse…", "sendingText": "",
     "retrying": "Problème de réseau. Nouvelle tentative…",
     "busy": "Vous avez scanné beaucoup de codes. Un instant…",
@@ -124,7 +124,7 @@ export default {
     "siteName": "Exemple",
     "logIn": "Se connecter", "logOut": "Se déconnecter", "signUp": "S’inscrire",
     "name": "Nom d’utilisateur", "password": "Mot de passe",
-    "withPhone": "Avec votre téléphone", "orWithPassword": "Ou avec votre mot de passe",
+    "withPhone": "Avec votre téléphone",
     "noAccount": "Pas encore de compte\u202f?", "haveAccount": "Vous avez déjà un compte\u202f?",
     "createAccount": "Créer un compte",
     "wrongPassword": "Nom d’utilisateur ou mot de passe incorrect.",

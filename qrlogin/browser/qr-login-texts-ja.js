@@ -1,5 +1,8 @@
 /** The texts in Japanese: strict JSON, because Python reads it, too. */
 export default {
+  "both": {
+    "minutes_other": "{n} 分以内に期限切れになります", "seconds_other": "{n} 秒以内に期限切れになります"
+  },
   "login": {
     "label": "ログイン用QRコード",
     "idle": "スマートフォンでログイン", "idleHint": "ログイン済みのスマートフォンをお使いください。",
@@ -35,7 +38,6 @@ export default {
     "nameless": "名前のないアカウント",
     "retrying": "接続に問題があります。再試行しています…",
     "busy": "同じネットワークから多くの人がログインしています。このページは自動的に再試行します。",
-    "minutes_other": "{n} 分以内に期限切れになります", "seconds_other": "{n} 秒以内に期限切れになります",
     "start": "QRコードを表示", "renew": "新しいコードを表示", "again": "もう一度試す", "here": "ここで続ける",
     "reload": "ページを再読み込み", "yes": "続ける", "no": "自分ではありません"
   },
@@ -73,7 +75,6 @@ export default {
     "mismatched": "ログインを拒否しました",
     "mismatchedText": "数字を 3 回間違えたため、誰もログインしていません。自分で始めたログインの場合は、ログインページで新しいコードを表示して読み取ってください。",
     "left": "残り時間：{time}",
-    "minutes_other": "{n} 分以内に期限切れになります", "seconds_other": "{n} 秒以内に期限切れになります",
     "sending": "回答を送信しています…", "sendingText": "",
     "retrying": "接続に問題があります。再試行しています…",
     "busy": "多くのコードを読み取りました。お待ちください…",
@@ -120,7 +121,7 @@ export default {
     "siteName": "サンプル",
     "logIn": "ログイン", "logOut": "ログアウト", "signUp": "登録",
     "name": "ユーザー名", "password": "パスワード",
-    "withPhone": "スマートフォンで", "orWithPassword": "またはパスワードで",
+    "withPhone": "スマートフォンで",
     "noAccount": "アカウントをお持ちでない場合", "haveAccount": "アカウントをお持ちの場合",
     "createAccount": "アカウントを作成",
     "wrongPassword": "ユーザー名またはパスワードが正しくありません。",

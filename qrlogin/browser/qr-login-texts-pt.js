@@ -1,5 +1,9 @@
 /** The texts in Portuguese, as in Brazil: strict JSON, because Python reads it, too. */
 export default {
+  "both": {
+    "minutes_one": "Expira em até {n} minuto", "minutes_other": "Expira em até {n} minutos",
+    "seconds_one": "Expira em até {n} segundo", "seconds_other": "Expira em até {n} segundos"
+  },
   "login": {
     "label": "QR code de acesso",
     "idle": "Entrar com o celular", "idleHint": "Use um celular que já esteja conectado à sua conta.",
@@ -35,8 +39,6 @@ export default {
     "nameless": "uma conta sem nome",
     "retrying": "Problema de conexão. Tentando novamente…",
     "busy": "Muitas pessoas da sua rede estão entrando. Esta página tenta novamente de forma automática.",
-    "minutes_one": "Expira em até {n} minuto", "minutes_other": "Expira em até {n} minutos",
-    "seconds_one": "Expira em até {n} segundo", "seconds_other": "Expira em até {n} segundos",
     "start": "Mostrar o QR code", "renew": "Mostrar um novo código", "again": "Tentar novamente", "here": "Continuar aqui",
     "reload": "Recarregar a página", "yes": "Continuar", "no": "Não sou eu"
   },
@@ -75,8 +77,6 @@ export default {
     "mismatched": "Acesso recusado",
     "mismatchedText": "Os números estavam errados nas três tentativas, por isso ninguém entrou. Se você iniciou este acesso, mostre um novo código na página de acesso e escaneie-o.",
     "left": "Você tem {time} para decidir",
-    "minutes_one": "Expira em até {n} minuto", "minutes_other": "Expira em até {n} minutos",
-    "seconds_one": "Expira em até {n} segundo", "seconds_other": "Expira em até {n} segundos",
     "sending": "Enviando sua resposta…", "sendingText": "",
     "retrying": "Problema de conexão. Tentando novamente…",
     "busy": "Você escaneou muitos códigos. Um momento…",
@@ -124,7 +124,7 @@ export default {
     "siteName": "Exemplo",
     "logIn": "Entrar", "logOut": "Sair", "signUp": "Cadastrar-se",
     "name": "Nome de usuário", "password": "Senha",
-    "withPhone": "Com o celular", "orWithPassword": "Ou com a senha",
+    "withPhone": "Com o celular",
     "noAccount": "Ainda não tem conta?", "haveAccount": "Já tem uma conta?",
     "createAccount": "Criar uma conta",
     "wrongPassword": "Nome de usuário ou senha incorretos.",

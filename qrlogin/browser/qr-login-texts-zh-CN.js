@@ -1,5 +1,8 @@
 /** The texts in Simplified Chinese: strict JSON, because Python reads it, too. */
 export default {
+  "both": {
+    "minutes_other": "将在 {n} 分钟内过期", "seconds_other": "将在 {n} 秒内过期"
+  },
   "login": {
     "label": "登录二维码",
     "idle": "手机扫码登录", "idleHint": "请使用已登录账号的手机扫码",
@@ -34,7 +37,6 @@ export default {
     "nameless": "未命名的账号",
     "retrying": "连接不稳定，正在重试…",
     "busy": "当前网络登录人数较多，页面会自动重试",
-    "minutes_other": "将在 {n} 分钟内过期", "seconds_other": "将在 {n} 秒内过期",
     "start": "显示二维码", "renew": "刷新二维码", "again": "重试", "here": "在此窗口继续",
     "reload": "刷新页面", "yes": "继续登录", "no": "不是我的账号"
   },
@@ -72,7 +74,6 @@ export default {
     "mismatched": "已拒绝登录",
     "mismatchedText": "数字连续三次输入错误，没有人登录。如果这是你发起的登录，请在登录页获取新的二维码，然后重新扫描。",
     "left": "剩余时间：{time}",
-    "minutes_other": "将在 {n} 分钟内过期", "seconds_other": "将在 {n} 秒内过期",
     "sending": "正在提交…", "sendingText": "",
     "retrying": "连接不稳定，正在重试…",
     "busy": "你扫描的二维码较多，请稍候…",
@@ -119,7 +120,7 @@ export default {
     "siteName": "示例网站",
     "logIn": "登录", "logOut": "退出登录", "signUp": "注册",
     "name": "用户名", "password": "密码",
-    "withPhone": "扫码登录", "orWithPassword": "或使用密码登录",
+    "withPhone": "扫码登录",
     "noAccount": "还没有账号？", "haveAccount": "已有账号？",
     "createAccount": "创建账号",
     "wrongPassword": "用户名或密码错误",

@@ -1,5 +1,8 @@
 /** The texts in Traditional Chinese: strict JSON, because Python reads it, too. */
 export default {
+  "both": {
+    "minutes_other": "將在 {n} 分鐘內過期", "seconds_other": "將在 {n} 秒內過期"
+  },
   "login": {
     "label": "登入 QR 碼",
     "idle": "用手機登入", "idleHint": "請使用已登入帳號的手機掃描",
@@ -34,7 +37,6 @@ export default {
     "nameless": "未命名的帳號",
     "retrying": "連線不穩定，正在重試…",
     "busy": "目前有許多人在你的網路中登入，頁面會自動重試",
-    "minutes_other": "將在 {n} 分鐘內過期", "seconds_other": "將在 {n} 秒內過期",
     "start": "顯示 QR 碼", "renew": "顯示新的 QR 碼", "again": "重試", "here": "在此視窗繼續",
     "reload": "重新整理頁面", "yes": "繼續登入", "no": "不是我的帳號"
   },
@@ -72,7 +74,6 @@ export default {
     "mismatched": "已拒絕登入",
     "mismatchedText": "數字連續三次輸入錯誤，沒有人登入。如果這是你發起的登入，請在登入頁取得新的 QR 碼，然後重新掃描。",
     "left": "剩餘時間：{time}",
-    "minutes_other": "將在 {n} 分鐘內過期", "seconds_other": "將在 {n} 秒內過期",
     "sending": "正在送出…", "sendingText": "",
     "retrying": "連線不穩定，正在重試…",
     "busy": "你掃描的 QR 碼較多，請稍候…",
@@ -119,7 +120,7 @@ export default {
     "siteName": "範例網站",
     "logIn": "登入", "logOut": "登出", "signUp": "註冊",
     "name": "使用者名稱", "password": "密碼",
-    "withPhone": "用手機登入", "orWithPassword": "或使用密碼登入",
+    "withPhone": "用手機登入",
     "noAccount": "還沒有帳號？", "haveAccount": "已有帳號？",
     "createAccount": "建立帳號",
     "wrongPassword": "使用者名稱或密碼錯誤",

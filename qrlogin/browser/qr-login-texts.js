@@ -6,6 +6,8 @@
  * when an element needs it. Python reads these files, too (`qrlogin.browser.texts`), so LANGUAGES,
  * the English texts and the other modules are strict JSON. Every language has the same keys.
  *
+ * The sections are the texts of each element, of `both`, and of the pages.
+ *
  * This module does not know where a text appears. The page replaces {words} in braces; no text is
  * HTML. A text that depends on a number has one key for each plural form of the language, such as
  * `minutes_one` and `minutes_other` (the categories of Intl.PluralRules).
@@ -22,7 +24,7 @@ export const LANGUAGES = {
   "fr": [], "es": [], "pt": [], "ru": [], "ar": [], "ja": []
 };
 
-/** @typedef {"login" | "approve" | "pages"} Section
+/** @typedef {"both" | "login" | "approve" | "pages"} Section
  * @typedef {Partial<Record<Section, Record<string, string>>>} Texts one language
  * @typedef {Record<keyof typeof LANGUAGES, Required<Texts>> & Record<string, Texts>} Catalogue */
 
@@ -43,6 +45,10 @@ const LANGUAGE_MS = 3000; // the longest wait for a language; after that, the te
 
 /** Strict JSON, as are the modules of the other languages. */
 const ENGLISH = {
+  "both": {
+    "minutes_one": "Expires within a minute", "minutes_other": "Expires within {n} minutes",
+    "seconds_one": "Expires within a second", "seconds_other": "Expires within {n} seconds"
+  },
   "login": {
     "label": "Login QR code",
     "idle": "Log in with your phone", "idleHint": "Use a phone that is already logged in.",
@@ -78,8 +84,6 @@ const ENGLISH = {
     "nameless": "an unnamed account",
     "retrying": "Connection problem. Retrying…",
     "busy": "Many people on your network are logging in. This page tries again by itself.",
-    "minutes_one": "Expires within a minute", "minutes_other": "Expires within {n} minutes",
-    "seconds_one": "Expires within a second", "seconds_other": "Expires within {n} seconds",
     "start": "Show QR code", "renew": "Show a new code", "again": "Try again", "here": "Continue here",
     "reload": "Reload page", "yes": "Continue", "no": "That is not me"
   },
@@ -118,8 +122,6 @@ const ENGLISH = {
     "mismatched": "Login declined",
     "mismatchedText": "The digits were wrong three times, so no one was logged in. If this is your login, get a new code on the login page and scan it.",
     "left": "{time} left to decide",
-    "minutes_one": "Expires within a minute", "minutes_other": "Expires within {n} minutes",
-    "seconds_one": "Expires within a second", "seconds_other": "Expires within {n} seconds",
     "sending": "Sending your answer…", "sendingText": "",
     "retrying": "Connection problem. Retrying…",
     "busy": "You have scanned many codes. One moment…",
@@ -167,7 +169,7 @@ const ENGLISH = {
     "siteName": "Example",
     "logIn": "Log in", "logOut": "Log out", "signUp": "Sign up",
     "name": "Username", "password": "Password",
-    "withPhone": "With your phone", "orWithPassword": "Or with your password",
+    "withPhone": "With your phone",
     "noAccount": "No account yet?", "haveAccount": "Already have an account?",
     "createAccount": "Create an account",
     "wrongPassword": "Incorrect username or password.",
@@ -225,7 +227,7 @@ const ENGLISH = {
  * @type {Catalogue} */
 export const TEXTS = /** @type {any} */ ({ en: ENGLISH });
 for (const tag of Object.keys(MODULES))
-  TEXTS[/** @type {keyof typeof LANGUAGES} */ (tag)] = { login: {}, approve: {}, pages: {} };
+  TEXTS[/** @type {keyof typeof LANGUAGES} */ (tag)] = { both: {}, login: {}, approve: {}, pages: {} };
 
 /** The language that the nearest `lang` around an element asks for, as a tag of the catalogue. As in
  * `qrlogin.browser`: RFC 4647 section 3.4, and then the same language of another place.
@@ -253,13 +255,15 @@ function languageOf(element) {
   return sections.some((texts) => Object.keys(texts).length) ? asked : "en";
 }
 
-/** All texts of one section in the language of an element; English replaces the missing ones.
+/** All texts of one section in the language of an element; English replaces the missing ones. The
+ * texts of `both` elements are in it, too.
  * @param {Element} element @param {Section} section
  * @returns {Readonly<Record<string, string>>} */
 export function textsFor(element, section) {
   load(askedLanguage(element)); // `lang` may have changed; the next view has its texts
-  return Object.assign(Object.create(null), TEXTS.en[section],
-    TEXTS[languageOf(element)]?.[section]);
+  const english = TEXTS.en, own = TEXTS[languageOf(element)];
+  return Object.assign(Object.create(null), english.both, english[section], own?.both,
+    own?.[section]);
 }
 
 /** @type {Map<string, Promise<void>>} */

@@ -209,8 +209,8 @@ async def test_every_view_is_accessible_in_every_language(
 
 
 MARKED = """import { TEXTS } from "/qrlogin/qr-login-texts.js";
-for (const [key, text] of Object.entries(TEXTS.en.approve))
-  TEXTS.en.approve[key] = text && `⟦${text}⟧`;
+for (const texts of [TEXTS.en.both, TEXTS.en.approve])
+  for (const key in texts) texts[key] &&= `⟦${texts[key]}⟧`;
 import("/qrlogin/qr-approve-element.js");"""
 BLOCKS = "h1, p, dt, dd, button, a, label, input"
 OUTSIDE = """(it, blocks) => [...it.shadowRoot.querySelectorAll(blocks)]

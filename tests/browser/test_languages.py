@@ -136,9 +136,7 @@ async def test_the_login_page_fits_in_every_language(
 ) -> None:
     """On a small screen with large letters, too. Nothing on it is English."""
     stub.lang, stub.extra = lang, {"user_code": "WDJB-MJHT"}
-    stub.fallback = stub.fallback.replace(
-        "Log in with a password", texts(lang)["pages"]["orWithPassword"]
-    )
+    stub.fallback = stub.fallback.replace("Log in with a password", texts(lang)["pages"]["noCode"])
     for state in ("pending", "scanned", "confirmed", "denied", "cancelled", "expired"):
         await login_page.context.clear_cookies()
         await login_page.page.goto("about:blank")

@@ -188,7 +188,7 @@ async def test_a_state_is_shown_in_chinese(
 ) -> None:
     stub.lang, stub.extra = "zh-CN", {"user_code": "WDJB-MJHT"}
     stub.fallback = stub.fallback.replace(
-        "Log in with a password", texts("zh-CN")["pages"]["orWithPassword"]
+        "Log in with a password", texts("zh-CN")["pages"]["noCode"]
     )
     await act(login_page, stub)
     await login_page.until(state)

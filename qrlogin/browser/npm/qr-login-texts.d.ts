@@ -6,6 +6,8 @@
  * when an element needs it. Python reads these files, too (`qrlogin.browser.texts`), so LANGUAGES,
  * the English texts and the other modules are strict JSON. Every language has the same keys.
  *
+ * The sections are the texts of each element, of `both`, and of the pages.
+ *
  * This module does not know where a text appears. The page replaces {words} in braces; no text is
  * HTML. A text that depends on a number has one key for each plural form of the language, such as
  * `minutes_one` and `minutes_other` (the categories of Intl.PluralRules).
@@ -28,14 +30,15 @@ export declare const LANGUAGES: {
     ar: never[];
     ja: never[];
 };
-export type Section = "login" | "approve" | "pages";
+export type Section = "both" | "login" | "approve" | "pages";
 export type Texts = Partial<Record<Section, Record<string, string>>>;
 export type Catalogue = Record<keyof typeof LANGUAGES, Required<Texts>> & Record<string, Texts>;
 /** The texts by language. Those of another language than English are empty until it is loaded; what
  * an application has written there stays.
  * @type {Catalogue} */
 export declare const TEXTS: Catalogue;
-/** All texts of one section in the language of an element; English replaces the missing ones.
+/** All texts of one section in the language of an element; English replaces the missing ones. The
+ * texts of `both` elements are in it, too.
  * @param {Element} element @param {Section} section
  * @returns {Readonly<Record<string, string>>} */
 export declare function textsFor(element: Element, section: Section): Readonly<Record<string, string>>;
