@@ -30,6 +30,7 @@ export default {
     "offline": "Sie sind offline", "offlineHint": "Die Anmeldung geht weiter, sobald Sie wieder online sind.",
     "unavailable": "Etwas ist schiefgegangen", "unavailableHint": "Der Server hat nicht wie erwartet geantwortet. Versuchen Sie es gleich noch einmal.",
     "refused": "Die Anmeldung mit dem Handy ist nicht verfügbar", "refusedHint": "Bitte wenden Sie sich an die Betreiber der Website.",
+    "paused": "Die Anmeldung mit dem Handy pausiert", "pausedHint": "Melden Sie sich auf andere Weise an, oder versuchen Sie es später noch einmal.",
     "stale": "Diese Seite ist abgelaufen", "staleHint": "Laden Sie die Seite neu und versuchen Sie es dann noch einmal.",
     "outdated": "Dieser Browser ist zu alt für die Anmeldung mit dem Handy.",
     "nameless": "Konto ohne Namen",
