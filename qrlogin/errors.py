@@ -25,7 +25,8 @@
     │       ├── TooManyScans           this account scanned too many codes
     │       └── TooManyWaits           HTTP only: too many streams from this address
     ├── Unavailable              503   the store is away, is full, or holds newer records
-    │   └── Crowded                    HTTP only: no slot is free for another stream
+    │   ├── Crowded                    HTTP only: no slot is free for another stream
+    │   └── Paused                     HTTP only: the application lets no new login begin now
     └── BadRequest               400   HTTP only: the request is malformed
         ├── Unauthenticated      401   the phone is not signed in
         ├── Forbidden            403   the request comes from another site
@@ -287,6 +288,16 @@ class Crowded(Unavailable):
     wire_code = "crowded"
     wire_text = "Too many requests are waiting. Poll instead of streaming, or try again."
     retry_after: int | None = 2
+
+
+class Paused(Unavailable):
+    """The application lets no new login begin now (`Endpoint(paused=…)`). Logins that have begun
+    already go on.
+    """
+
+    wire_code = "paused"
+    wire_text = "Login by phone is paused. Log in another way, or try again later."
+    retry_after: int | None = 60
 
 
 class BadRequest(QRLoginError):

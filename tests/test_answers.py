@@ -312,6 +312,7 @@ def test_each_wire_code_has_one_status_and_one_line_of_text() -> None:
         "too_many_waits": 429,
         "unavailable": 503,
         "crowded": 503,
+        "paused": 503,
         "upgrade_required": 426,
         "invalid_request": 400,
         "unauthenticated": 401,

@@ -46,6 +46,8 @@ class Account(Base):
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     is_locked: Mapped[bool] = mapped_column(default=False)
+    is_staff: Mapped[bool] = mapped_column(default=False)
+    """Whether this account may open the operator's page. `python staff.py NAME` sets it."""
 
 
 def make_account(db: Session, name: str, password: str) -> Account | None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import sessions
+import staff
 from accounts import (
     LONGEST_NAME,
     LONGEST_PASSWORD,
@@ -33,6 +34,7 @@ from pages import (
     FOLDER,
     HEADERS,
     SecurityHeaders,
+    language,
     local_path,
     message,
     page,
@@ -49,7 +51,8 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from qrlogin import AsyncQRLogin, Misconfigured, Redeemed
+from qrlogin import AsyncQRLogin, Event, Misconfigured, Redeemed
+from qrlogin.browser import texts
 from qrlogin.errors import BadRequest
 from qrlogin.names import initial
 from qrlogin.stores import open_async_store
@@ -65,15 +68,37 @@ from qrlogin.wire import (
 from qrlogin.wire import Request as WireRequest
 from qrlogin.wire.dialects import DIALECTS
 
+
+async def count_event(event: Event) -> None:
+    """Add to the numbers of the operator's page."""
+    if event.name in staff.COUNTED:
+        await run_in_threadpool(_count, event)
+
+
+def _count(event: Event) -> None:
+    with Session(engine) as db:
+        staff.count(db, event)
+
+
+def is_paused() -> bool:
+    """Whether an operator has paused logins by phone. qrlogin calls it in a thread."""
+    with Session(engine) as db:
+        return staff.is_paused(db)
+
+
 try:
     settings = read()
     with naming("QRLOGIN_STORE"):
         store = open_async_store(settings.store)
     uri = f"{settings.origin}/qr"
-    qr = AsyncQRLogin(
-        store, secret_keys=settings.secret_keys, verification_uri=uri, policy=settings.policy
-    )
     engine = create_engine(settings.database)
+    qr = AsyncQRLogin(
+        store,
+        secret_keys=settings.secret_keys,
+        verification_uri=uri,
+        policy=settings.policy,
+        on_event=count_event,
+    )
 except (Misconfigured, ArgumentError, ImportError, OSError) as error:
     print(f"It cannot start: {error}", file=sys.stderr)
     # uvicorn's own exit code. On any other error it would restart its workers for ever.
@@ -227,7 +252,8 @@ def home(request: Request, account: SignedIn, db: Database) -> Response:
     else:
         how = translate(request, "loggedInByPassword")
     heading = translate(request, "loggedInAs", name=account.name)
-    return page(request, "home.html", heading=heading, initial=initial(account.name), how=how)
+    shown = {"heading": heading, "initial": initial(account.name), "how": how}
+    return page(request, "home.html", **shown, is_staff=account.is_staff)
 
 
 @pages.get("/browsers")
@@ -256,6 +282,35 @@ def end_browsers(form: Form, account: SignedIn, db: Database) -> Response:
     if account:
         sessions.end(db, account, form.get("session", ""))
     return see_other("/browsers")
+
+
+def operator(account: SignedIn) -> Account | None:
+    """Who may see the operator's page; None: who has to sign in first.
+
+    To an account that is not staff, there is no such page.
+    """
+    if account and not account.is_staff:
+        raise HTTPException(404)
+    return account
+
+
+Operator = Annotated[Account | None, Depends(operator)]
+
+
+@pages.get("/staff")
+def staff_page(request: Request, account: Operator, db: Database, name: str = "") -> Response:
+    """The operator's page."""
+    if account is None:
+        return RedirectResponse("/login?next=/staff", 302)
+    return page(request, "staff.html", **staff.overview(db, name))
+
+
+@pages.post("/staff")
+def act(form: Form, account: Operator, db: Database) -> Response:
+    """What a button of the operator's page does."""
+    if account:
+        staff.act(db, form.get("do", ""), account.name)
+    return see_other("/staff")
 
 
 @pages.get("/signup")
@@ -304,7 +359,7 @@ def signup_error(request: Request, name: str, password: str) -> str:
 def login_page(request: Request, account: SignedIn, next: str = "/") -> Response:  # noqa: A002
     if account:
         return see_other(local_path(next))
-    return page(request, "login.html", error="", name="", next=local_path(next))
+    return _login(request, "", "", local_path(next))
 
 
 @pages.post("/login")
@@ -312,10 +367,15 @@ def login(request: Request, form: Form, db: Database) -> Response:
     target = local_path(form.get("next", "/"))
     account = authenticate(db, form["name"], form.get("password", "")[:LONGEST_PASSWORD])
     if account is None:
-        error = translate(request, "wrongPassword")
-        return page(request, "login.html", error=error, name=form["name"], next=target)
+        return _login(request, translate(request, "wrongPassword"), form["name"], target)
     begin_session(request, account.id)
     return see_other(target)
+
+
+def _login(request: Request, error: str, name: str, target: str) -> Response:
+    """While logins by phone are paused, it says so, and the password is the way in."""
+    paused = texts(language(request))["login"] if is_paused() else None
+    return page(request, "login.html", error=error, name=name, next=target, paused=paused)
 
 
 @pages.post("/logout")
@@ -380,14 +440,14 @@ app.include_router(pages)
 slots = WaitSlots(settings.max_waiting)
 describe = BrowserContext(proxies=settings.proxies)
 native = Native(qr.core, user_codes=settings.policy.user_codes, describe=describe)
-native_endpoint = AsyncEndpoint(qr, native, max_waiting=slots)
+native_endpoint = AsyncEndpoint(qr, native, max_waiting=slots, paused=is_paused)
 app.include_router(
     qrlogin_router(native_endpoint, person, log_in), prefix="/qrlogin", tags=["qrlogin"]
 )
 
 for name in settings.dialects:  # at the root of the site, where their clients expect them
     dialect = DIALECTS[name](qr.core, describe=describe, **OPTIONS.get(name, {}))
-    endpoint = AsyncEndpoint(qr, dialect, max_waiting=slots)
+    endpoint = AsyncEndpoint(qr, dialect, max_waiting=slots, paused=is_paused)
     router = qrlogin_router(endpoint, person, log_in, log_out=log_out, tokens=tokens)
     app.include_router(router, tags=[name])
 

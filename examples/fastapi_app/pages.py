@@ -36,7 +36,7 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-FIELDS: Final = ("name", "password", "next", "session")
+FIELDS: Final = ("name", "password", "next", "session", "do")
 _LOCAL_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
 
 _templates = Jinja2Templates(FOLDER / "templates")
@@ -44,7 +44,7 @@ _templates = Jinja2Templates(FOLDER / "templates")
 
 def page(request: Request, template: str, status: int = 200, **variables: object) -> Response:
     """The template, with these variables, the language `lang` and the texts `t`."""
-    lang = _language(request)
+    lang = language(request)
     variables |= {"lang": lang, "t": browser.texts(lang)["pages"]}
     return _templates.TemplateResponse(request, template, variables, status)
 
@@ -64,7 +64,7 @@ def see_other(path: str) -> Response:
 
 def translate(request: Request, key: str, **values: object) -> str:
     """The text with this key in the browser's language."""
-    return browser.translate(_language(request), key, **values)
+    return browser.translate(language(request), key, **values)
 
 
 def local_path(text: str) -> str:
@@ -89,7 +89,8 @@ async def read_form(request: Request, origin: str) -> Mapping[str, str]:
     return {name: unicodedata.normalize("NFC", text) for name, text in fields.items()}
 
 
-def _language(request: Request) -> str:
+def language(request: Request) -> str:
+    """The language tag that fits the browser's Accept-Language best."""
     return browser.language(request.headers.get("Accept-Language", ""))
 
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from accounts import Account, Base, account_by_id
-from sqlalchemy import ForeignKey, String, delete, select
+from sqlalchemy import ForeignKey, String, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from qrlogin import Redeemed
 
 KEPT = 14 * 24 * 3600  # seconds, as Starlette's cookie is kept
+SEEN_EVERY = 60  # seconds; a later page of the same minute writes nothing
 
 
 class BrowserSession(Base):
@@ -28,6 +29,8 @@ class BrowserSession(Base):
         ForeignKey("account.id", ondelete="CASCADE"), index=True
     )
     begun_at: Mapped[int]  # seconds since 1970
+    seen_at: Mapped[int] = mapped_column(default=0)
+    """When it last opened a page, to the minute; 0: it is not known."""
     browser: Mapped[str] = mapped_column(String(80))
     address: Mapped[str] = mapped_column(String(80), default="")
     login_id: Mapped[str | None] = mapped_column(String(40), unique=True)
@@ -46,9 +49,11 @@ def begin(
     :param context: what is known of the browser.
     :param redeemed: the login by phone; None: it was another one.
     """
+    now = int(time.time())
     row = BrowserSession(
         account_id=account,
-        begun_at=int(time.time()),
+        begun_at=now,
+        seen_at=now,
         browser=_listed(context, "browser", "system"),
     )
     if redeemed:
@@ -64,9 +69,18 @@ def begin(
 
 
 def signed_in(db: Session, cookie: Mapping[str, Any]) -> Account | None:
-    """The account of the session in this cookie, or None if it was ended or the account locked."""
-    row = db.get(BrowserSession, cookie.get("session", 0))
-    return account_by_id(db, row.account_id) if row else None
+    """The account of the session in this cookie, or None if it was ended or the account locked.
+
+    Keeps when this browser was last here.
+    """
+    row, now = db.get(BrowserSession, cookie.get("session", 0)), int(time.time())
+    if row is None:
+        return None
+    account = row.account_id
+    if row.seen_at <= now - SEEN_EVERY:
+        db.execute(update(BrowserSession).filter_by(id=row.id).values(seen_at=now))
+        db.commit()
+    return account_by_id(db, account)
 
 
 def by_phone(db: Session, account: Account) -> list[BrowserSession]:

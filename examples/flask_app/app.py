@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import sessions
+import staff
 from adapter import PhoneLogin, close_at_exit, finish_requests_at_exit, set_landing_cookies
 from flask import (
     Flask,
@@ -91,7 +92,10 @@ login_manager.session_protection = "basic"
 def signed_in(number: str) -> Account | None:
     """The account of this browser's session. None: the session was ended, or the account locked."""
     row = sessions.current()
-    return account_by_id(number) if row and row.account_id == int(number) else None
+    if row is None or row.account_id != int(number):
+        return None
+    sessions.note_seen(row)
+    return account_by_id(number)
 
 
 def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None = None) -> Flask:
@@ -99,12 +103,14 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     app = Flask(__name__, instance_path=instance)
     app.config.from_mapping(read(environ, Path(app.instance_path)))
     app.config["QRLOGIN_DRAW_PNG"] = lambda text: png(text, scale=10, style=STYLE)
+    app.config.update(QRLOGIN_PAUSED=staff.is_paused, QRLOGIN_ON_EVENT=staff.count)
     # `flask run` logs every address, and some of them hold a code.
     logging.getLogger("werkzeug").addFilter(HideCodes())
     db.init_app(app)
     migrate.init_app(app, db)
     login_manager.init_app(app)
     csrf.init_app(app)
+    app.cli.add_command(staff.make_staff)
     on_phone = person
     if app.config["QRLOGIN_PASSKEYS"]:
         from passkeys import Passkeys  # it needs requirements-passkeys.txt
@@ -129,6 +135,9 @@ def create_app(environ: Mapping[str, str] = os.environ, *, instance: str | None 
     app.register_error_handler(HTTPException, error_page)
     app.add_url_rule("/", view_func=login_required(home))
     app.add_url_rule("/browsers", view_func=login_required(browsers), methods=["GET", "POST"])
+    app.add_url_rule(
+        "/staff", view_func=login_required(staff_page), endpoint="staff", methods=["GET", "POST"]
+    )
     app.add_url_rule("/signup", view_func=signup, methods=["GET", "POST"])
     app.add_url_rule("/login", view_func=login, methods=["GET", "POST"])
     app.add_url_rule("/logout", view_func=logout, methods=["POST"])
@@ -218,6 +227,16 @@ def browsers() -> str | AnyResponse:
     return render_template("browsers.html", rows=rows)
 
 
+def staff_page() -> str | AnyResponse:
+    """The operator's page. To an account that is not staff, there is no such page."""
+    if not current_user.is_staff:
+        abort(404)
+    if request.method == "POST":
+        staff.act(form_field("do"), current_user.name)
+        return redirect(url_for("staff"))
+    return render_template("staff.html", **staff.overview(request.args.get("name", "")))
+
+
 def signup() -> str | AnyResponse:
     name, password = form_field("name"), form_field("password")
     error = ""
@@ -252,12 +271,16 @@ def login() -> str | AnyResponse:
         if account := authenticate(name, form_field("password")[:LONGEST_PASSWORD]):
             begin_session(account)
             return redirect(target)
-        return render_template(
-            "login.html", error=translate("wrongPassword"), name=name, next=target
-        )
+        return login_page(translate("wrongPassword"), name, target)
     if current_user.is_authenticated:
         return redirect(target)
-    return render_template("login.html", error="", name="", next=target)
+    return login_page("", "", target)
+
+
+def login_page(error: str, name: str, target: str) -> str:
+    """While logins by phone are paused, it says so, and the password is the way in."""
+    paused = catalogue.texts(language())["login"] if staff.is_paused() else None
+    return render_template("login.html", error=error, name=name, next=target, paused=paused)
 
 
 def logout() -> AnyResponse:

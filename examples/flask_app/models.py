@@ -43,6 +43,8 @@ class Account(UserMixin, db.Model):  # type: ignore[name-defined,misc]
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     is_locked: Mapped[bool] = mapped_column(default=False)
+    is_staff: Mapped[bool] = mapped_column(default=False)
+    """Whether this account may open the operator's page. `flask --app app staff NAME` sets it."""
 
 
 def make_account(name: str, password: str) -> Account | None:

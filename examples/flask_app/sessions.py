@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from adapter import read_request
 from flask import session
 from models import Account, db
-from sqlalchemy import ForeignKey, String, delete, select
+from sqlalchemy import ForeignKey, String, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from qrlogin import Redeemed
 from qrlogin.wire import describe_browser
 
 KEPT = 31 * 24 * 3600  # seconds, as Flask's permanent sessions are kept
+SEEN_EVERY = 60  # seconds; a later page of the same minute writes nothing
 INCOMPLETE = 10 * 60  # seconds in which a session that is not whole can be completed
 
 
@@ -28,6 +29,8 @@ class BrowserSession(db.Model):  # type: ignore[name-defined,misc]
         ForeignKey("account.id", ondelete="CASCADE"), index=True
     )
     begun_at: Mapped[int]  # seconds since 1970
+    seen_at: Mapped[int] = mapped_column(default=0)
+    """When it last opened a page, to the minute; 0: it is not known."""
     browser: Mapped[str] = mapped_column(String(80))
     address: Mapped[str] = mapped_column(String(80), default="")
     login_id: Mapped[str | None] = mapped_column(String(40), unique=True)
@@ -49,9 +52,11 @@ def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) 
     :param fields: more fields of the row.
     """
     context = redeemed.context if redeemed else describe_browser(read_request(""))
+    now = int(time.time())
     row = BrowserSession(
         account_id=account.id,
-        begun_at=int(time.time()),
+        begun_at=now,
+        seen_at=now,
         browser=_listed(context, "browser", "system"),
         **fields,
     )
@@ -74,6 +79,14 @@ def current(*, is_whole: bool = True) -> BrowserSession | None:
     if row is None or session.get("is_whole", False) != is_whole:
         return None
     return row if is_whole or row.begun_at > time.time() - INCOMPLETE else None
+
+
+def note_seen(row: BrowserSession) -> None:
+    """Keep when this browser was last here."""
+    now = int(time.time())
+    if row.seen_at <= now - SEEN_EVERY:
+        db.session.execute(update(BrowserSession).filter_by(id=row.id).values(seen_at=now))
+        db.session.commit()
 
 
 def by_phone(account: Account) -> list[BrowserSession]:

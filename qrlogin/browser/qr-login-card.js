@@ -20,7 +20,7 @@ const VIEWS = Object.freeze({
   used: ["mark", "quiet", "reload"], unknown: ["mark", "alarm", "renew"],
   forgotten: ["clock", "quiet", "renew"], offline: ["mark", "alarm", "again"],
   unavailable: ["mark", "alarm", "again"], refused: ["mark", "alarm", "again"],
-  stale: ["clock", "quiet", "reload"],
+  paused: ["clock", "quiet", "again"], stale: ["clock", "quiet", "reload"],
 });
 /** The states in which the login has a deadline, and the page polls. */
 export const LIVE = ["pending", "scanned", "confirmed"];
@@ -28,7 +28,7 @@ export const LIVE = ["pending", "scanned", "confirmed"];
 const EXPIRED_AFTER = new Map(/** @type {[State, string][]} */ ([["scanned", "expiredScanned"],
   ["confirmed", "expiredConfirmed"], ["redeeming", "expiredConfirmed"]]));
 /** The states in which the children show again. */
-const WITH_CHILDREN = ["offline", "unavailable", "refused", "stale", "unknown"];
+const WITH_CHILDREN = ["offline", "unavailable", "refused", "paused", "stale", "unknown"];
 /** A screen that no other phone can scan well, on a device that can open the app itself. */
 const PHONE = "(pointer: coarse) and (max-width: 40rem), (pointer: coarse) and (max-height: 30rem)";
 

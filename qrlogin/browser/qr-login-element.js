@@ -24,7 +24,8 @@ const OVER = ["denied", "cancelled", "expired"];
 /** Error codes that end a login for this page, and the state that each leads to. */
 const ENDS = new Map(/** @type {[unknown, string][]} */ ([...REFUSALS,
   ["denied", "denied"], ["cancelled", "cancelled"], ["expired", "expired"],
-  ["superseded", "superseded"], ["unknown_login", "unknown"], ["already_redeemed", "used"]]));
+  ["superseded", "superseded"], ["unknown_login", "unknown"], ["already_redeemed", "used"],
+  ["paused", "paused"]]));
 
 const HOLD_S = 25; // the longest wait that the server accepts
 const CUT_S = 3; // a held poll that dies later than that was cut, for example by a proxy

@@ -480,7 +480,7 @@ export async function call(element, path, body, signal, options) {
   if (!response) throw new Trouble(navigator.onLine ? "unavailable" : "offline");
   if (response.ok && answer) return answer;
   const { ok, status } = response, code = String(answer?.error);
-  const end = status < 500 && (ends.get(answer?.error) ?? ends.get(status));
+  const end = ends.get(answer?.error) ?? (status < 500 && ends.get(status));
   const retryAfter = seconds(answer?.retry_after ?? response.headers.get("Retry-After"));
   if (!ok && !ENDS_OF_LOGINS.includes(code)) {
     // The sentence that the server sent for the developer: this module shows it nowhere else.

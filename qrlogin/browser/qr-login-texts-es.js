@@ -34,6 +34,7 @@ export default {
     "offline": "No tienes conexión", "offlineHint": "El inicio de sesión continuará cuando vuelvas a tener conexión.",
     "unavailable": "Se ha producido un error", "unavailableHint": "El servidor no respondió como se esperaba. Inténtalo de nuevo en un momento.",
     "refused": "El inicio de sesión con el teléfono no está disponible", "refusedHint": "Ponte en contacto con el administrador del sitio.",
+    "paused": "El inicio de sesión con el teléfono está en pausa", "pausedHint": "Inicia sesión de otra manera o inténtalo más tarde.",
     "stale": "Esta página ha caducado", "staleHint": "Recárgala e inténtalo de nuevo.",
     "outdated": "Este navegador es demasiado antiguo para iniciar sesión con el teléfono.",
     "nameless": "una cuenta sin nombre",

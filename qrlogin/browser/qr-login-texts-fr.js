@@ -34,6 +34,7 @@ export default {
     "offline": "Vous êtes hors ligne", "offlineHint": "La connexion reprendra quand vous serez de nouveau en ligne.",
     "unavailable": "Un problème est survenu", "unavailableHint": "Le serveur n’a pas répondu comme prévu. Réessayez dans un instant.",
     "refused": "La connexion par téléphone n’est pas disponible", "refusedHint": "Veuillez contacter l’administrateur du site.",
+    "paused": "La connexion par téléphone est suspendue", "pausedHint": "Connectez-vous autrement, ou réessayez plus tard.",
     "stale": "Cette page a expiré", "staleHint": "Rechargez-la, puis réessayez.",
     "outdated": "Ce navigateur est trop ancien pour la connexion par téléphone.",
     "nameless": "un compte sans nom",

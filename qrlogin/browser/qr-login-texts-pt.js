@@ -34,6 +34,7 @@ export default {
     "offline": "Você está sem conexão", "offlineHint": "O acesso continuará quando a conexão voltar.",
     "unavailable": "Algo deu errado", "unavailableHint": "O servidor não respondeu como esperado. Tente novamente em instantes.",
     "refused": "O acesso pelo celular não está disponível", "refusedHint": "Fale com o administrador do site.",
+    "paused": "O acesso pelo celular está em pausa", "pausedHint": "Entre de outra forma ou tente novamente mais tarde.",
     "stale": "Esta página expirou", "staleHint": "Recarregue a página e tente novamente.",
     "outdated": "Este navegador é antigo demais para o acesso pelo celular.",
     "nameless": "uma conta sem nome",

@@ -32,6 +32,7 @@ export default {
     "offline": "网络已断开", "offlineHint": "网络恢复后将自动继续",
     "unavailable": "出了点问题", "unavailableHint": "服务器没有正常响应，请稍后重试",
     "refused": "扫码登录暂不可用", "refusedHint": "请联系网站管理员",
+    "paused": "扫码登录已暂停", "pausedHint": "请使用其他方式登录，或稍后再试",
     "stale": "页面已过期", "staleHint": "请刷新页面后再操作",
     "outdated": "此浏览器版本过旧，无法使用扫码登录",
     "nameless": "未命名的账号",

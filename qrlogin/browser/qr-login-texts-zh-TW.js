@@ -32,6 +32,7 @@ export default {
     "offline": "網路已中斷", "offlineHint": "網路恢復後將自動繼續",
     "unavailable": "發生錯誤", "unavailableHint": "伺服器沒有正常回應，請稍後再試",
     "refused": "目前無法使用手機登入", "refusedHint": "請聯絡網站管理員",
+    "paused": "手機登入已暫停", "pausedHint": "請用其他方式登入，或稍後再試",
     "stale": "頁面已過期", "staleHint": "請重新整理頁面後再操作",
     "outdated": "此瀏覽器版本過舊，無法使用手機登入",
     "nameless": "未命名的帳號",

@@ -79,6 +79,7 @@ const ENGLISH = {
     "offline": "You are offline", "offlineHint": "The login will continue when you are back online.",
     "unavailable": "Something went wrong", "unavailableHint": "The server did not respond as expected. Try again in a moment.",
     "refused": "Phone login is not available", "refusedHint": "Please contact the site administrator.",
+    "paused": "Phone login is paused", "pausedHint": "Log in another way, or try again later.",
     "stale": "This page has expired", "staleHint": "Reload it, then try again.",
     "outdated": "This browser is too old for phone login.",
     "nameless": "an unnamed account",

@@ -51,7 +51,7 @@ from qrlogin.contrib.shared import (
 )
 from qrlogin.contrib.wsgi import close_at_exit
 from qrlogin.errors import Forbidden, InvalidCsrfToken
-from qrlogin.wire import AsyncEndpoint, Endpoint, Judge, Person, Request, Response
+from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
 from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Scope, Send
 
@@ -69,10 +69,11 @@ __all__ = [
 Page = TypeVar("Page", bound=HttpResponseBase)
 
 
-def awaited(judge: Callable[..., Any]) -> Judge:
-    """A plain judge for an `AsyncEndpoint`: it runs in the thread that has Django's connections."""
-    asked: Judge = sync_to_async(judge)
-    return asked
+def awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A plain function, such as a judge, for asyncio code: it runs in the thread that has Django's
+    connections. An async one is returned as it is.
+    """
+    return function if iscoroutinefunction(function) else sync_to_async(function)
 
 
 def qrlogin_urls(

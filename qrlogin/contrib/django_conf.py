@@ -19,6 +19,7 @@ from qrlogin.stores import open_store
 from qrlogin.wire import BrowserContext, Native
 from qrlogin.wire.dialects.native_routes import MAX_WAIT
 from qrlogin.wire.judge import check_judge
+from qrlogin.wire.pause import check_pause
 
 SHARE: Final = 'set QRLOGIN["STORE"] to the redis:// address of a Redis that all of them reach'
 
@@ -39,6 +40,11 @@ def _check_optional(value: Any) -> None:
 def _check_judge(value: Any) -> None:
     if value is not None:
         check_judge(callback(value), awaited=False)  # under ASGI it runs in a thread
+
+
+def _check_pause(value: Any) -> None:
+    if value is not None:
+        check_pause(callback(value), awaited=False)  # under ASGI it runs in a thread
 
 
 def _check_uri(uri: Any) -> None:
@@ -113,6 +119,7 @@ KEYS: Final[Mapping[str, Key]] = {
     "PROXIES": Key(0, "E005", lambda proxies: BrowserContext(proxies=proxies)),
     "DESCRIBE": Key(None, "E006", _check_optional),
     "JUDGE": Key(None, "E006", _check_judge),
+    "PAUSED": Key(None, "E006", _check_pause),
     "ON_EVENT": Key(None, "E006", _check_optional),
 }
 

@@ -121,11 +121,14 @@ def get_asgi_application() -> Application:
 def _qrlogin() -> QRLogin | AsyncQRLogin:
     if found := problems():
         raise ImproperlyConfigured(" ".join(message for _, message in found))
+    on_event = callback(option("ON_EVENT")) if option("ON_EVENT") else None
+    if use_asyncio:
+        on_event = on_event and awaited(on_event)
     options: dict[str, Any] = {
         "secret_keys": option("SECRET_KEYS"),
         "verification_uri": option("VERIFICATION_URI"),
         "policy": policy(),
-        "on_event": callback(option("ON_EVENT")) if option("ON_EVENT") else None,
+        "on_event": on_event,
     }
     if use_asyncio:
         return AsyncQRLogin(open_async_store(option("STORE")), **options)
@@ -148,10 +151,11 @@ def _endpoint(make_dialect: Callable[[Core], Dialect]) -> Endpoint | AsyncEndpoi
     dialect, given = make_dialect(qr.core), option("JUDGE")
     # All phones pass through a native dialect, and so through the judge.
     judge = callback(given) if given and dialect.phone_routes else None
+    paused = callback(option("PAUSED")) if option("PAUSED") else None
     if isinstance(qr, AsyncQRLogin):
-        judge = judge and awaited(judge)
-        return AsyncEndpoint(qr, dialect, max_waiting=_wait_slots(), judge=judge)
-    return Endpoint(qr, dialect, max_waiting=_wait_slots(), judge=judge)
+        judge, paused = judge and awaited(judge), paused and awaited(paused)
+        return AsyncEndpoint(qr, dialect, max_waiting=_wait_slots(), judge=judge, paused=paused)
+    return Endpoint(qr, dialect, max_waiting=_wait_slots(), judge=judge, paused=paused)
 
 
 def _raise(message: str, request: HttpRequest, path: str) -> NoReturn:

@@ -197,10 +197,11 @@ def _to_flask(answer: wire.Response) -> Response:
 class PhoneLogin:
     """The extension. It reads `QRLOGIN_ORIGIN`, `QRLOGIN_SECRET_KEYS`, `QRLOGIN_STORE` ("memory"),
     `QRLOGIN_MAX_WAITING` (8), `QRLOGIN_MAX_HOLD` (25 seconds), `QRLOGIN_ORIGINS` (a list),
-    `QRLOGIN_POLICY`, `QRLOGIN_PROXIES` (0), `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG`, `QRLOGIN_JUDGE`
-    and `QRLOGIN_ON_EVENT` from `app.config`. `QRLOGIN_ORIGINS` and `QRLOGIN_MAX_HOLD` are `origins`
-    and `max_hold` of `Native`, `QRLOGIN_PROXIES` is `proxies` of `BrowserContext`, and
-    `QRLOGIN_JUDGE` is `judge` of `Endpoint`.
+    `QRLOGIN_POLICY`, `QRLOGIN_PROXIES` (0), `QRLOGIN_DESCRIBE`, `QRLOGIN_DRAW_PNG`,
+    `QRLOGIN_JUDGE`, `QRLOGIN_PAUSED` and `QRLOGIN_ON_EVENT` from `app.config`. `QRLOGIN_ORIGINS`
+    and `QRLOGIN_MAX_HOLD` are `origins` and `max_hold` of `Native`, `QRLOGIN_PROXIES` is `proxies`
+    of `BrowserContext`, and `QRLOGIN_JUDGE` and `QRLOGIN_PAUSED` are `judge` and `paused` of
+    `Endpoint`.
 
     :param person: Returns who is signed in on the phone, or None.
     :param log_in: Starts your own session.
@@ -265,7 +266,11 @@ class PhoneLogin:
         # All phones pass through a native dialect, and so through the judge.
         judge = app.config.get("QRLOGIN_JUDGE") if dialect.phone_routes else None
         endpoint = wire.Endpoint(
-            app.extensions["qrlogin"], dialect, max_waiting=self.slots, judge=judge
+            app.extensions["qrlogin"],
+            dialect,
+            max_waiting=self.slots,
+            judge=judge,
+            paused=app.config.get("QRLOGIN_PAUSED"),
         )
         blueprint = qrlogin_blueprint(endpoint, **self.callbacks, name=name)
         app.register_blueprint(blueprint, url_prefix=url_prefix)

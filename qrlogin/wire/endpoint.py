@@ -49,6 +49,7 @@ from qrlogin.wire.disconnects import DisconnectMonitor
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN
 from qrlogin.wire.judge import Judge, JudgeCalls, check_judge
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Request, Response, Scope, Send
+from qrlogin.wire.pause import Pause, begins, check_pause, is_async, refuse_if
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
 from qrlogin.wire.unrouted import UnroutedLog
@@ -70,10 +71,10 @@ class Endpoint:
     is refused. A stream takes one slot for as long as it lives. On a server that handles one
     request at a time, no request is held, whatever `max_waiting` is; the log says so once.
 
-    Raises `Misconfigured` for an `AsyncQRLogin`, for a `max_waiting` below 0, for an async `judge`,
-    and for a `judge` beside a dialect other than the native one. So does a request that would have
-    to wait while an event loop runs in this thread, because it would stop that loop: use
-    `AsyncEndpoint` there.
+    Raises `Misconfigured` for an `AsyncQRLogin`, for a `max_waiting` below 0, for an async `judge`
+    or `paused`, and for a `judge` beside a dialect other than the native one. So does a request
+    that would have to wait while an event loop runs in this thread, because it would stop that
+    loop: use `AsyncEndpoint` there.
 
     :param qr: The logins.
     :param dialect: How requests and answers are spelled; `Native(qr.core)` by default.
@@ -83,6 +84,9 @@ class Endpoint:
     :param streaming: How long streams live, and how often they send a heartbeat.
     :param judge: A function of your own that may refuse a phone, or ask for one more step. It is
         asked when a phone looks at a login, scans it or confirms it (docs/judge.md).
+    :param paused: A function of your own that returns whether no new login may begin now. It is
+        asked before each begin, which is then refused with `Paused`: 503 in the native dialect. The
+        other requests go on. Give it to each endpoint of the site.
     """
 
     dialect: Dialect
@@ -96,6 +100,7 @@ class Endpoint:
         max_waiting: int | WaitSlots,
         streaming: Streaming = STREAMING,
         judge: Judge | None = None,
+        paused: Pause | None = None,
     ) -> None:
         if not isinstance(qr, QRLogin):
             raise Misconfigured("Endpoint takes a QRLogin; for AsyncQRLogin there is AsyncEndpoint")
@@ -105,6 +110,7 @@ class Endpoint:
         self._unrouted = UnroutedLog(self.dialect)
         self._disconnects, self._landing = DisconnectMonitor(), LandingCookie(qr.core)
         self._judge = _judge_calls(judge, self.dialect, awaited=False)
+        self._paused = paused and check_pause(paused, awaited=False)
 
     @property
     def qr(self) -> QRLogin:
@@ -172,6 +178,8 @@ class Endpoint:
             return self._hold(request, exchange, exchange.operation)
         if isinstance(exchange.operation, Stream):
             return self._stream(request, exchange, exchange.operation)
+        if self._paused and begins(exchange.operation):
+            refuse_if(self._paused())
         if self._judge and exchange.look and person:
             looking = exchange.look()
             looked = self._qr.run(looking)
@@ -253,6 +261,7 @@ class AsyncEndpoint:
     :param streaming: How long streams live, and how often they send a heartbeat.
     :param judge: As of `Endpoint`. It may be async; a plain one may block, because it runs in a
         thread.
+    :param paused: As of `Endpoint`, and async or plain as `judge` is.
     """
 
     dialect: Dialect
@@ -266,6 +275,7 @@ class AsyncEndpoint:
         max_waiting: int | WaitSlots,
         streaming: Streaming = STREAMING,
         judge: Judge | None = None,
+        paused: Pause | None = None,
     ) -> None:
         if not isinstance(qr, AsyncQRLogin):
             raise Misconfigured(
@@ -276,6 +286,7 @@ class AsyncEndpoint:
         self._waits = _Waits(self._slots, qr.core, self.dialect)
         self._unrouted, self._landing = UnroutedLog(self.dialect), LandingCookie(qr.core)
         self._judge = _judge_calls(judge, self.dialect, awaited=True)
+        self._paused = paused and check_pause(paused, awaited=True)
 
     @property
     def qr(self) -> AsyncQRLogin:
@@ -348,6 +359,8 @@ class AsyncEndpoint:
         operation: Operation[Any],
         person: Person | None,
     ) -> Response:
+        if self._paused and begins(operation):
+            await _ask_pause(self._paused)
         if self._judge and exchange.look and person:
             looking = exchange.look()
             looked = await self._qr.run(looking)
@@ -526,6 +539,12 @@ async def _ask_judge(judge: JudgeCalls, looked: Scanned, person: Person, request
         except Exception as error:
             returned = judge.failed(error)
     judge.enforce(returned)
+
+
+async def _ask_pause(paused: Pause) -> None:
+    """Raise `Paused` if a function of either colour says so. What it raises propagates."""
+    returned = paused() if is_async(paused) else await asyncio.to_thread(paused)
+    refuse_if(await returned if isawaitable(returned) else returned)
 
 
 class _Waits:

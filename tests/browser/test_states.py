@@ -136,6 +136,7 @@ STATES: list[tuple[str, Act, str, list[str]]] = [
     ("offline", offline, "You are offline", ["Try again"]),
     ("unavailable", wrong, "Something went wrong", ["Try again"]),
     ("refused", not_set_up, "Phone login is not available", ["Try again"]),
+    ("paused", refusing("begin", 503, "paused"), "Phone login is paused", ["Try again"]),
     ("stale", stale, "This page has expired", ["Reload page"]),
 ]
 
@@ -157,7 +158,9 @@ async def test_a_state_shows_its_title_and_buttons(
     await login_page.until(state)
     assert (await login_page.text()).splitlines()[0] == title
     assert await login_page.buttons() == buttons
-    shows_fallback = state in ("offline", "unavailable", "refused", "stale", "unknown")
+    shows_fallback = state in (
+        *("offline", "unavailable", "refused", "paused", "stale", "unknown"),
+    )
     assert await login_page.page.locator("#password").is_visible() is shows_fallback
     await login_page.page.wait_for_function(
         "() => !document.querySelector('qr-login').shadowRoot.querySelector('[aria-disabled]')"

@@ -116,9 +116,17 @@ def forged(path: str) -> list[Any]:
 
 
 def judged(case: bool) -> list[Any]:
-    """The answer to a phone's look, with a judge in QRLOGIN; under ASGI if `case`."""
+    """The answers to a phone's look and to a begin, with a judge and a pause in QRLOGIN, and the
+    events; under ASGI if `case`. All three are plain functions.
+    """
+    events: list[str] = []
     project, before = django_project, django_project.use_asyncio
-    with changed({"QRLOGIN": {"JUDGE": lambda *_: DENY("closed")}}):
+    functions = {
+        "JUDGE": lambda *_: DENY("closed"),
+        "PAUSED": lambda: True,
+        "ON_EVENT": lambda event: events.append(event.name),
+    }
+    with changed({"QRLOGIN": functions}):
         project.use_asyncio = case
         project._qrlogin.cache_clear()
         try:
@@ -134,11 +142,17 @@ def judged(case: bool) -> list[Any]:
         begun = endpoint.qr.begin()
         begun = await begun if case else begun
         body = json.dumps({"code": begun.scan_code}).encode()
-        answer = endpoint.phone(Request("POST", "look", "", sent, body), whose)
-        return await answer if case else answer
+        answers = [
+            endpoint.phone(Request("POST", "look", "", sent, body), whose),
+            endpoint.browser(Request("POST", "begin", "", sent[:1], b"{}")),
+            other.browser(Request("GET", "jslogin", "appid=wx782c26e4c19acffb")),
+        ]
+        return [await each if case else each for each in answers]
 
-    answer = asyncio.run(ask())
-    return [answer.status, json.loads(answer.body).get("words"), type(other.dialect).__name__]
+    looked, begun, of_other = asyncio.run(ask())
+    errors = [json.loads(answer.body).get("error") for answer in (looked, begun)]
+    words, kind = json.loads(looked.body).get("words"), type(other.dialect).__name__
+    return [looked.status, words, kind, *errors, b"paused" in of_other.body, events]
 
 
 def settings_error(variables: dict[str, str]) -> str:

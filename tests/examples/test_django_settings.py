@@ -55,6 +55,8 @@ CHECKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"QRLOGIN": {"DESCRIBE": 7}}, ["E006"]),
     ({"QRLOGIN": {"JUDGE": 7}}, ["E006"]),
     ({"QRLOGIN": {"JUDGE": "asyncio.sleep"}}, ["E006"]),  # an async function
+    ({"QRLOGIN": {"PAUSED": 7}}, ["E006"]),
+    ({"QRLOGIN": {"PAUSED": "asyncio.sleep"}}, ["E006"]),
     ({"QRLOGIN": {"PROXIES": -1}}, ["E005"]),
     ({"QRLOGIN": {"PROXIES": 1}}, []),
     ({"QRLOGIN": {"SECRET_KEYS": [], "STORE": ""}}, ["E002", "E004"]),
@@ -218,8 +220,9 @@ def test_each_wrong_setting_fails_its_system_check(inside: dict[str, Any]) -> No
         assert not any(KEY in one or "misspelled" in one for one in found)
 
 
-def test_the_judge_of_the_setting_is_asked_under_wsgi_and_asgi(inside: dict[str, Any]) -> None:
-    assert inside["judged"] == [[403, "closed", "WeChat"]] * 2
+def test_plain_functions_in_the_setting_work_under_wsgi_and_asgi(inside: dict[str, Any]) -> None:
+    one = [403, "closed", "WeChat", "denied_by_site", "paused", True, ["begun"]]
+    assert inside["judged"] == [one] * 2
 
 
 def test_a_wrong_setting_stops_every_command_and_every_server(folder: Path) -> None:

@@ -31,6 +31,7 @@ from qrlogin.wire import (
     Request,
     Response,
 )
+from qrlogin.wire.pause import Pause
 from qrlogin.wire.streams import STREAMING, Streaming
 from tests.application import TO_END
 from tests.wire.clock import Clock
@@ -96,7 +97,8 @@ class Mount:
     """One endpoint over a memory store at `NOON`. An async one runs in its own event loop.
 
     With `make`, that dialect answers the browser; the native one always answers the phone. With
-    `origins`, the native one lists them. `judge` is the phones'.
+    `origins`, the native one lists them. `judge` is the phones',
+    `paused` the browser's.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Mount:
         streaming: Streaming = STREAMING,
         origins: Sequence[str] = (),
         judge: Judge | None = None,
+        paused: Pause | None = None,
     ) -> None:
         self.colour: Colour = colour
         self.clock, self._native, self.origins = Clock(NOON), make is None, origins
@@ -128,6 +131,7 @@ class Mount:
                 max_waiting=max_waiting,
                 streaming=streaming,
                 judge=judge if self._native else None,
+                paused=paused,
             )
             self._phones: Any = (
                 self.endpoint
@@ -146,6 +150,7 @@ class Mount:
                 max_waiting=max_waiting,
                 streaming=streaming,
                 judge=judge if self._native else None,
+                paused=paused,
             )
             self._phones = (
                 self.endpoint
@@ -201,7 +206,11 @@ class Mount:
             assert text.isprintable(), "a header could be split here"
         if answer.status >= 400:
             assert headers["Content-Type"] == "application/json; charset=utf-8"
-        assert answer.status < 500 or self.store.down or b'"error":"crowded"' in answer.body
+        assert (
+            answer.status < 500
+            or self.store.down
+            or any(b'"error":"%s"' % each in answer.body for each in (b"crowded", b"paused"))
+        )
         if answer.events is not None:
             assert (answer.status, headers["Content-Type"]) == (
                 200,

@@ -6,13 +6,16 @@ session that a phone started.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.crypto import get_random_string
 from qrlogin_django import auth
 
@@ -22,6 +25,7 @@ from qrlogin.wire import Person, Request, describe_browser
 from .models import PhoneLogin
 
 User = AbstractBaseUser | AnonymousUser
+SEEN_EVERY = timedelta(minutes=1)  # a later page of the same minute writes nothing
 
 
 def person(request: HttpRequest) -> Person | None:
@@ -53,8 +57,9 @@ def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
     }
     # The same redeem may come twice, because its answer was lost: one login is one session.
     for row in PhoneLogin.objects.filter(login_id=redeemed.login_id):
-        _end(row)
-    PhoneLogin.objects.create(login_id=redeemed.login_id, **session)
+        end_row(row)
+    now = timezone.now()
+    PhoneLogin.objects.create(login_id=redeemed.login_id, seen_at=now, **session)
 
 
 def by_phone(user: User) -> list[PhoneLogin]:
@@ -69,12 +74,30 @@ def end(user: User, number: str) -> None:
     """End one of the sessions that `by_phone` lists, or all of them ("all")."""
     for row in by_phone(user):
         if number in ("all", str(row.pk)):
-            _end(row)
+            end_row(row)
 
 
-def _end(row: PhoneLogin) -> None:
+def end_row(row: PhoneLogin) -> None:
+    """End the session of this row."""
     _store().SessionStore(row.session_key).delete()
     row.delete()
+
+
+def note_seen(request: HttpRequest) -> None:
+    """Keep when this browser was last here, to the minute, if a phone logged it in."""
+    if "login_id" in request.session:
+        now = timezone.now()
+        row = PhoneLogin.objects.filter(session_key=request.session.session_key)
+        row.exclude(seen_at__gt=now - SEEN_EVERY).update(seen_at=now)
+
+
+def forget_ended() -> None:
+    """Delete the rows whose session was ended elsewhere: by a logout, or because it expired.
+
+    It asks the table in which this site keeps its sessions, once for all rows.
+    """
+    living = Session.objects.filter(expire_date__gt=timezone.now())
+    PhoneLogin.objects.exclude(session_key__in=living.values("session_key")).delete()
 
 
 def _store() -> Any:

@@ -14,5 +14,5 @@ urlpatterns = [
     path("qr/<str:code>", views.qr, name="qr_code"),
     # Some servers add a slash to the address in a QR code.
     re_path(r"^qr/+([^/]*)/?\Z", views.qr),
-    path("static/<str:name>", views.static, name="static"),
+    path("static/<path:name>", views.static, name="static"),
 ]

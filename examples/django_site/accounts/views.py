@@ -1,33 +1,39 @@
 """The pages. Their texts come from `qrlogin.browser`, their looks from templates/ and static/."""
 
+import mimetypes
 import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from django.conf import settings
-from django.contrib import auth
+from django.contrib import admin, auth
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import SuspiciousFileOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils._os import safe_join
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from qrlogin_django.registry import landing
 
+from qrlogin.browser import texts
 from qrlogin.names import initial
 
-from . import forms, sessions
-from .texts import translate
+from . import forms, sessions, staff
+from .texts import language, translate
 
 NOT_IN_CODES: Final = re.compile(r"[^\w.=-]", re.ASCII)
 LOCAL_PATH: Final = re.compile(r"/([\w.=-]+(/[\w.=-]+)*)?(\?[\w.=&-]*)?", re.ASCII)
-STATIC: Final = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+CSS: Final = "text/css; charset=utf-8"
+STATIC: Final = {"style.css": CSS, "staff.css": CSS, "icon.svg": "image/svg+xml"}
 
 
 @require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
+    sessions.note_seen(request)
     name = request.user.get_username()
     if "login_id" in request.session:
         browser = request.session.get("browser") or translate(request, "unknownBrowser")
@@ -49,6 +55,7 @@ def browsers(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         sessions.end(request.user, request.POST.get("session", ""))
         return redirect("browsers")
+    sessions.note_seen(request)
     this = request.session.session_key
     rows = [
         {"row": row, "is_this": row.session_key == this} for row in sessions.by_phone(request.user)
@@ -82,9 +89,10 @@ def login(request: HttpRequest) -> HttpResponse:
             error = str(refused)
     elif request.user.is_authenticated:
         return redirect(target)
-    return render(
-        request, "login.html", {"error": error, "name": forms.typed_name(request), "next": target}
-    )
+    shown = {"error": error, "name": forms.typed_name(request), "next": target}
+    # While logins by phone are paused, the page says so, and the password is the way in.
+    paused = texts(language(request))["login"] if staff.is_paused() else None
+    return render(request, "login.html", {**shown, "paused": paused})
 
 
 @require_POST
@@ -114,12 +122,19 @@ def qr(request: HttpRequest, code: str = "") -> HttpResponse:
 
 @require_safe
 def static(request: HttpRequest, name: str) -> HttpResponse:
-    """Two small files. With more of them, use django.contrib.staticfiles and a file server."""
-    if name not in STATIC:
+    """Three small files, and those of Django's admin. With more of them, use
+    django.contrib.staticfiles and a file server.
+    """
+    kind = STATIC.get(name) or mimetypes.guess_type(name)[0]
+    folder = Path(settings.BASE_DIR if name in STATIC else admin.__path__[0], "static")
+    try:
+        file = Path(safe_join(folder, name))
+        content = file.read_bytes() if kind else b""
+    except (SuspiciousFileOperation, OSError):
+        content = b""
+    if not content:
         raise Http404
-    answer = HttpResponse(
-        Path(settings.BASE_DIR, "static", name).read_bytes(), content_type=STATIC[name]
-    )
+    answer = HttpResponse(content, content_type=kind)
     answer.headers["Cache-Control"] = "max-age=300"
     return answer
 

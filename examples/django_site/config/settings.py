@@ -30,6 +30,8 @@ QRLOGIN = {
     "TOKENS": "config.tokens.tokens",
     "PERSON": "accounts.sessions.person",
     "LOG_IN": "accounts.sessions.log_in",
+    "PAUSED": "accounts.staff.is_paused",
+    "ON_EVENT": "accounts.staff.count",
 }
 
 # A stored key has 256 bits in 43 characters; Django wants 50 characters.
@@ -39,9 +41,11 @@ HOST = urlsplit(ORIGIN).hostname or ""
 ALLOWED_HOSTS = [f"[{HOST}]" if ":" in HOST else HOST]
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 INSTALLED_APPS = [
+    "django.contrib.admin.apps.SimpleAdminConfig",  # its site is in accounts/admin.py
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.messages",
     "qrlogin_django",
     "accounts",
 ]
@@ -52,6 +56,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -60,10 +65,12 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,  # the admin's
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
                 "accounts.texts.context",
             ]
         },
@@ -92,6 +99,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+STATIC_URL = "static/"
 LOGIN_URL, LOGIN_REDIRECT_URL = "login", "home"
 LANGUAGES = [
     ("en", "English"),

@@ -1,5 +1,6 @@
-"""`alembic …` runs this: the tables in accounts.py, in the application's database."""
+"""`alembic …` runs this: the tables of all modules, in the application's database."""
 
+import staff  # noqa: F401 - its tables, and those of sessions.py
 from accounts import Base
 from alembic import context
 from settings import read

@@ -25,6 +25,7 @@ declare const VIEWS: Readonly<{
     offline: string[];
     unavailable: string[];
     refused: string[];
+    paused: string[];
     stale: string[];
 }>;
 /** The states in which the login has a deadline, and the page polls. */

@@ -103,7 +103,7 @@ declare const QRLoginElement_base: new () => HTMLElement & Properties;
 export declare class QRLoginElement extends /** @type {new () => HTMLElement & Properties} */ /** @type {new () => HTMLElement & Properties} */ QRLoginElement_base {
     #private;
     /** The current state, as the attribute `state` names it. */
-    get state(): "" | "cancelled" | "confirmed" | "denied" | "expired" | "forgotten" | "idle" | "offline" | "pending" | "redeemed" | "redeeming" | "refused" | "scanned" | "stale" | "starting" | "superseded" | "unavailable" | "unknown" | "used";
+    get state(): "" | "cancelled" | "confirmed" | "denied" | "expired" | "forgotten" | "idle" | "offline" | "paused" | "pending" | "redeemed" | "redeeming" | "refused" | "scanned" | "stale" | "starting" | "superseded" | "unavailable" | "unknown" | "used";
     /** The texts in use: those of the catalogue in the language that `lang` names. */
     get texts(): Readonly<Record<string, string>>;
     connectedCallback(): void;

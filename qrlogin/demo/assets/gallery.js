@@ -56,6 +56,7 @@ const LOGIN = {
   superseded: ended("superseded"), used: ended("already_redeemed"), unknown: ended("unknown_login"),
   forgotten: { status: [PENDING, refusal(404, "unknown_login")] },
   offline: null, unavailable: { begin: UNAVAILABLE }, refused: { begin: refusal(404) },
+  paused: { begin: refusal(503, "paused") },
   stale: { status: [refusal(403)] },
 };
 

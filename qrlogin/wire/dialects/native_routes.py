@@ -17,6 +17,7 @@ from qrlogin.errors import (
     DeniedBySite,
     Expired,
     MatchCodeNeeded,
+    Paused,
     QRLoginError,
     ScannerChanged,
     StepUpNeeded,
@@ -156,7 +157,7 @@ BEGIN: Final = Route(
             _BEGUN,
         ),
     ),
-    errors=(TooManyBegins, Unavailable),
+    errors=(TooManyBegins, Paused, Unavailable),
 )
 STATUS: Final = Route(
     "GET",

@@ -1,0 +1,106 @@
+"""The operator's page, in Django's own admin: the browsers that a phone logged in.
+
+A superuser may do everything here (`manage.py createsuperuser`). Another member of staff needs the
+permissions: "view" to see the list and the numbers, "delete" to log browsers out and to pause
+logins by phone.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
+
+from . import sessions, staff
+from .models import Pause, PhoneLogin
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[PhoneLogin]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class StaffSite(admin.AdminSite):
+    """The admin. To an account that is not staff, there is no such page."""
+
+    site_header = site_title = "Operator\u2019s page"
+    index_title = "Logins by phone"
+    site_url = "/"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may see the admin. Raises Http404 for a user who is not staff."""
+        if request.user.is_authenticated and not request.user.is_staff:
+            raise Http404
+        return super().has_permission(request)
+
+
+site = StaffSite()  # `urls` are at "staff/" in config/urls.py
+site.disable_action("delete_selected")  # it would delete the rows, and end no session
+
+
+@admin.register(PhoneLogin, site=site)
+class PhoneLoginAdmin(ModelAdmin):
+    list_display = ("user", "browser", "begun_at", "seen_at", "address", "phone")
+    list_display_links = None
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    search_help_text = "Username"
+    ordering = ("-id",)
+    actions = ("end_sessions", "end_all_of_person")
+    change_list_template = "staff.html"
+
+    @admin.action(description="Log out the selected browsers", permissions=["delete"])
+    def end_sessions(self, request: HttpRequest, rows: QuerySet[PhoneLogin]) -> None:
+        number = self._end(request, rows)
+        self.message_user(request, f"Browsers logged out: {number}")
+
+    @admin.action(description="Log out all browsers of these people", permissions=["delete"])
+    def end_all_of_person(self, request: HttpRequest, rows: QuerySet[PhoneLogin]) -> None:
+        people = list(rows.values_list("user_id", flat=True))
+        self.end_sessions(request, PhoneLogin.objects.filter(user_id__in=people))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.act))
+        return [path("act", view, name="accounts_phonelogin_act"), *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        sessions.forget_ended()
+        shown = {
+            "pause": Pause.objects.first(),
+            "numbers": staff.numbers(),
+            "may_act": self.has_delete_permission(request),
+        }
+        return super().changelist_view(request, {**shown, **(extra_context or {})})
+
+    def act(self, request: HttpRequest) -> HttpResponse:
+        """What a button above the list does: pause, resume or everybody."""
+        if not self.has_delete_permission(request):
+            raise PermissionDenied
+        command = request.POST.get("do", "")
+        if command == "pause":
+            staff.pause(request.user.get_username())
+        elif command == "resume":
+            staff.resume()
+        elif command == "everybody":
+            self.end_sessions(request, PhoneLogin.objects.all())
+        return redirect("admin:accounts_phonelogin_changelist")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: PhoneLogin | None = None) -> bool:
+        return False
+
+    def _end(self, request: HttpRequest, rows: QuerySet[PhoneLogin]) -> int:
+        """End these sessions. The admin's log says who ended which. Returns how many."""
+        ended = list(rows.select_related("user"))
+        self.log_deletions(request, ended)
+        for row in ended:
+            sessions.end_row(row)
+        return len(ended)

@@ -1,0 +1,163 @@
+"""The operator's page: which browsers a phone logged in, a switch that pauses such logins, and the
+numbers of today.
+
+All of it is in the database, so the switch outlives a restart, every worker reads the same switch,
+and all workers add to the same numbers. Everything here blocks, as in `accounts`.
+
+`python staff.py NAME` lets an account open the page.
+"""
+
+import re
+import sys
+import time
+from datetime import UTC, datetime
+
+from accounts import LONGEST_NAME, Account, Base
+from sessions import BrowserSession
+from sqlalchemy import String, create_engine, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from qrlogin import Event
+
+COUNTED = ("begun", "redeemed", "denied", "cancelled")
+SHOWN = 100  # browsers on the page; the search finds the others
+BY_PHONE = BrowserSession.login_id.is_not(None)
+
+
+class Pause(Base):
+    """The switch. While its only row exists, no login by phone begins."""
+
+    __tablename__ = "pause"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    since: Mapped[int]  # seconds since 1970
+    operator: Mapped[str] = mapped_column(String(LONGEST_NAME))
+
+
+class LoginCount(Base):
+    """How many events of one name there were on one day."""
+
+    __tablename__ = "login_count"
+
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)  # 2026-01-31, in UTC
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    number: Mapped[int]
+
+
+# What qrlogin calls
+
+
+def is_paused(db: Session) -> bool:
+    """Whether no login by phone may begin now."""
+    return db.get(Pause, 1) is not None
+
+
+def count(db: Session, event: Event) -> None:
+    """Add one to the number of today for this event, whose name is in `COUNTED`."""
+    of_today = {"day": _day(event.at_ms / 1000), "name": event.name}
+    increment = update(LoginCount).filter_by(**of_today).values(number=LoginCount.number + 1)
+    if not db.execute(increment).rowcount:
+        db.add(LoginCount(**of_today, number=1))
+    try:
+        db.commit()
+    except IntegrityError:  # another worker was first
+        db.rollback()
+        db.execute(increment)
+        db.commit()
+
+
+# What the page shows and does
+
+
+def overview(db: Session, name: str) -> dict[str, object]:
+    """The variables of staff.html. Only the browsers of this account are listed; "": all."""
+    rows = select(BrowserSession, Account.name).join(Account).filter(BY_PHONE)
+    if name:
+        rows = rows.filter(Account.name == name)
+    newest = rows.order_by(BrowserSession.id.desc()).limit(SHOWN)
+    pause = db.get(Pause, 1)
+    return {
+        "pause": pause and {"since": utc(pause.since), "operator": pause.operator},
+        "numbers": numbers(db),
+        "total": db.scalar(select(func.count()).select_from(rows.subquery())),
+        "name": name,
+        "rows": [
+            {
+                "id": row.id,
+                "account": row.account_id,
+                "name": owner,
+                "browser": row.browser,
+                "begun_at": utc(row.begun_at),
+                "seen_at": utc(row.seen_at),
+                "address": row.address,
+                "phone": row.phone,
+            }
+            for row, owner in db.execute(newest)
+        ],
+    }
+
+
+def numbers(db: Session) -> dict[str, int]:
+    """The logins by phone that began today, and how they ended."""
+    rows = select(LoginCount.name, LoginCount.number).filter_by(day=_day(time.time()))
+    found = dict(db.execute(rows).tuples().all())
+    begun, redeemed, denied, cancelled = (found.get(name, 0) for name in COUNTED)
+    # Nothing is written when a login expires, so nothing is counted either.
+    others = max(0, begun - redeemed - denied - cancelled)
+    return {
+        "Begun": begun,
+        "Logged in": redeemed,
+        "Declined on the phone": denied,
+        "Cancelled in the browser": cancelled,
+        "Open or expired": others,
+    }
+
+
+def act(db: Session, command: str, operator: str) -> None:
+    """What a button of the page does.
+
+    :param db: the database.
+    :param command: pause, resume, everybody, "session 7" or "person 7".
+    :param operator: the name of who pressed it.
+    """
+    kind, _, number = command.partition(" ")
+    chosen = int(number) if re.fullmatch("[0-9]{1,18}", number) else 0  # 0: no row
+    ended = delete(BrowserSession).where(BY_PHONE)
+    if kind == "pause" and not is_paused(db):
+        db.add(Pause(id=1, since=int(time.time()), operator=operator))
+    elif kind == "resume":
+        db.execute(delete(Pause))
+    elif kind == "everybody":
+        db.execute(ended)
+    elif kind == "session":
+        db.execute(ended.where(BrowserSession.id == chosen))
+    elif kind == "person":
+        db.execute(ended.where(BrowserSession.account_id == chosen))
+    try:
+        db.commit()
+    except IntegrityError:  # another operator paused in the same moment
+        db.rollback()
+
+
+def utc(seconds: float) -> str:
+    """The minute, such as "2026-01-31 12:05"; "" if it is not known."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "minutes")[:16] if seconds else ""
+
+
+def _day(seconds: float) -> str:
+    return utc(seconds)[:10]
+
+
+def make_staff(db: Session, name: str) -> None:
+    """Let the account with this name open the page. Raises SystemExit if there is none."""
+    if not db.execute(update(Account).filter_by(name=name).values(is_staff=True)).rowcount:
+        sys.exit("No account has this name: sign up first.")
+    db.commit()
+
+
+if __name__ == "__main__":
+    from settings import read
+
+    with Session(create_engine(read().database)) as database:
+        make_staff(database, " ".join(sys.argv[1:]))

@@ -1,0 +1,47 @@
+"""The pause: a function of the application that says whether no new login may begin now.
+
+    paused() -> bool
+
+An endpoint asks it before each begin, whatever dialect the begin is spelled in. Logins that have
+begun already go on to their end. This module knows operations and no endpoint.
+"""
+
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
+from typing import Any, TypeAlias
+
+from qrlogin.errors import Misconfigured, Paused
+from qrlogin.operation import Operation
+
+Pause: TypeAlias = Callable[[], bool | Awaitable[bool]]
+"""A function that returns whether no new login may begin now."""
+
+
+def check_pause(paused: Pause, *, awaited: bool) -> Pause:
+    """Return the function. Raises `Misconfigured` for what cannot be called, and for an async
+    function where nothing awaits it.
+    """
+    if not callable(paused):
+        raise Misconfigured("paused must be a function without arguments that returns a bool")
+    if not awaited and is_async(paused):
+        # The coroutine that it returns would be taken for a yes.
+        raise Misconfigured("a blocking endpoint cannot await this paused: pass a def function")
+    return paused
+
+
+def begins(operation: Operation[Any]) -> bool:
+    """Whether it begins a login. Its first command may be one that takes from an allowance or that
+    reserves a typed code, and that command names the beginner, too.
+    """
+    return operation.command.beginner is not None
+
+
+def refuse_if(is_paused: object) -> None:
+    """Raise `Paused` if the function returned this."""
+    if is_paused:
+        raise Paused
+
+
+def is_async(paused: Pause) -> bool:
+    """Whether it is an async function, or an object whose call is one. If not, it may block."""
+    return iscoroutinefunction(paused) or iscoroutinefunction(getattr(paused, "__call__", None))  # noqa: B004
