@@ -36,6 +36,7 @@ from qrlogin.errors import (
     Expired,
     InvalidCode,
     MatchCodeNeeded,
+    Misconfigured,
     NotYours,
     RecordForged,
     Unavailable,
@@ -127,6 +128,8 @@ class Core:
         policy: Policy,
     ) -> None:
         """Raises `Misconfigured`. The parameters are those of `QRLogin`."""
+        if not isinstance(policy, Policy):
+            raise Misconfigured("policy must be a Policy, such as STANDARD or STRICT of qrlogin")
         self.policy = policy
         self._codes = Codes(
             secret_keys,

@@ -115,6 +115,11 @@ def bytes_of_key(key: str | bytes) -> bytes:
                 f"a secret key given as text must be spelled as keygen prints it. {_NEW_KEY_HINT}"
             )
         key = decoded
+    if not key:
+        raise Misconfigured(
+            "a secret key is empty: the setting or the environment variable that should contain "
+            f"it is missing. {_NEW_KEY_HINT}"
+        )
     if not isinstance(key, bytes) or len(key) < MIN_KEY_BYTES:
         raise Misconfigured(f"a secret key needs at least {MIN_KEY_BYTES} bytes. {_NEW_KEY_HINT}")
     if len(set(key)) < _MIN_DIFFERENT_BYTES:

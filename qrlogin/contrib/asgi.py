@@ -19,8 +19,11 @@ from qrlogin.aio import AsyncQRLogin
 from qrlogin.answers import Redeemed
 from qrlogin.contrib.shared import (
     REFUSALS,
+    WRONG_IN_ASGI,
     AsyncLands,
     call,
+    check_arguments,
+    check_endpoint,
     granted_response,
     needs_csrf_token,
     needs_person,
@@ -65,7 +68,11 @@ def qrlogin_app(
     :param tokens: Returns the mapping that an OAuth client gets in place of a session.
     :param protect: Checks the CSRF token of this scope, and raises `Forbidden` if it is wrong.
         None: the application uses no such token.
+
+    Raises `Misconfigured` for an `Endpoint`, and for a `log_in` that does not take what it gets.
     """
+    check_endpoint(endpoint, AsyncEndpoint, WRONG_IN_ASGI)
+    check_arguments(log_in, "log_in", "scope", "redeemed")
 
     async def respond(scope: Scope, answer: Response) -> Response:
         redeemed = answer.redeemed
@@ -148,7 +155,10 @@ async def serving(qr: AsyncQRLogin) -> AsyncIterator[None]:
     """For an application's lifespan: closes `qr` at the end, and answers held requests on SIGTERM.
 
     The server ends the lifespan only when all connections are closed, so the signal must end them.
+    Raises `Misconfigured` for a `QRLogin`.
     """
+    if not isinstance(qr, AsyncQRLogin):
+        raise Misconfigured(f"serving takes an AsyncQRLogin, not {type(qr).__name__}")
     async with qr:
         with suppress(Misconfigured):  # only the main thread receives signals; tests use others
             drain_on_signals(qr)

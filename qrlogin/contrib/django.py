@@ -43,6 +43,7 @@ from qrlogin.contrib.shared import (
     AsyncLands,
     Lands,
     call,
+    check_arguments,
     is_mapping_to_send,
     needs_csrf_token,
     needs_person,
@@ -91,7 +92,11 @@ def qrlogin_urls(
     :param log_in: Starts your own session. What it returns is described above.
     :param log_out: Ends the session, for dialects that log out.
     :param tokens: Returns what an OAuth client gets in place of a session.
+
+    Raises `Misconfigured` for a function that does not take what it gets.
     """
+    check_arguments(person, "person", "request")
+    check_arguments(log_in, "log_in", "request", "redeemed")
 
     def send(request: HttpRequest, asked: Request, answer: Response) -> HttpResponseBase:
         """Calls the functions of the application that this answer needs."""

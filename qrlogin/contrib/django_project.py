@@ -4,6 +4,7 @@ There is a `QRLogin` under WSGI and an `AsyncQRLogin` under ASGI. It is created 
 `get_asgi_application` sets `use_asyncio` before that, and everything else means WSGI.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -60,12 +61,15 @@ def endpoint(make_dialect: Callable[[Core], Dialect] = native) -> Endpoint | Asy
 def patterns(make_dialect: Callable[[Core], Dialect] = native) -> list[URLPattern]:
     """The URL patterns of a dialect, for `include()`.
 
-    If QRLOGIN is not valid, every URL below raises ImproperlyConfigured, so that `manage.py check`
-    can still load urls.py and list the problems.
+    If QRLOGIN is not valid, this raises ImproperlyConfigured. In a project that imports
+    `qrlogin.contrib.django_checks`, every URL below raises it, so that `manage.py check` can load
+    urls.py and list the problems.
     """
     try:
         found = endpoint(make_dialect)
     except ImproperlyConfigured as error:
+        if "qrlogin.contrib.django_checks" not in sys.modules:
+            raise
         return [path("<path:path>", partial(_raise, str(error)), name="browser")]
     person, log_in, log_out, tokens = (
         callback(option(name)) for name in ("PERSON", "LOG_IN", "LOG_OUT", "TOKENS")

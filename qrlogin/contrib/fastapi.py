@@ -38,8 +38,11 @@ from qrlogin.contrib import asgi
 from qrlogin.contrib.asgi import serving
 from qrlogin.contrib.shared import (
     REFUSALS,
+    WRONG_IN_ASGI,
     AsyncLands,
     call,
+    check_arguments,
+    check_endpoint,
     extra_headers,
     is_mapping_to_send,
     needs_csrf_token,
@@ -81,7 +84,11 @@ def qrlogin_router(
     :param tokens: Returns the mapping that an OAuth client gets in place of a session.
     :param protect: Checks the request's CSRF token, and raises `HTTPException` if it is wrong.
         None: your application uses no such token.
+
+    Raises `Misconfigured` for an `Endpoint`, and for a `log_in` that does not take what it gets.
     """
+    check_endpoint(endpoint, wire.AsyncEndpoint, WRONG_IN_ASGI)
+    check_arguments(log_in, "log_in", "request", "redeemed")
     router = APIRouter(default_response_class=Response)
 
     async def respond(

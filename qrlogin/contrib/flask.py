@@ -32,7 +32,10 @@ from qrlogin import STANDARD, Misconfigured, QRLogin, Redeemed, wire
 from qrlogin.contrib.shared import (
     CSRF_REFUSED,
     REFUSALS,
+    WRONG_IN_WSGI,
     Lands,
+    check_arguments,
+    check_endpoint,
     is_mapping_to_send,
     needs_csrf_token,
     needs_person,
@@ -79,7 +82,13 @@ def qrlogin_blueprint(
     :param protect: Checks the CSRF token of the current request. Default: Flask-WTF's, if the
         application uses it.
     :param name: The name of the blueprint; each needs another one.
+
+    Raises `Misconfigured` for an `AsyncEndpoint`, and for a function that does not take what it
+    gets.
     """
+    check_endpoint(endpoint, wire.Endpoint, WRONG_IN_WSGI)
+    check_arguments(person, "person")
+    check_arguments(log_in, "log_in", "redeemed")
     blueprint = Blueprint(name, __name__)
 
     def exempt(extensions: Mapping[str, Any]) -> None:
@@ -226,12 +235,22 @@ class PhoneLogin:
             store = open_store(app.config.get("QRLOGIN_STORE", "memory"))
         except Misconfigured as error:
             raise Misconfigured(f"QRLOGIN_STORE: {error}") from None
-        origin, keys = app.config["QRLOGIN_ORIGIN"], app.config["QRLOGIN_SECRET_KEYS"]
+        origin, keys = app.config.get("QRLOGIN_ORIGIN"), app.config.get("QRLOGIN_SECRET_KEYS")
+        if not origin or not isinstance(origin, str):
+            raise Misconfigured(
+                'app.config["QRLOGIN_ORIGIN"] must be what browsers call this site, '
+                "such as https://example.com"
+            )
+        if not keys:
+            raise Misconfigured(
+                'app.config["QRLOGIN_SECRET_KEYS"] must be a list of keys, the signing one first. '
+                "Make one with: python -m qrlogin keygen"
+            )
         policy = app.config.get("QRLOGIN_POLICY", STANDARD)
         qr = QRLogin(
             store,
             secret_keys=keys,
-            verification_uri=f"{origin}/qr",
+            verification_uri=f"{origin.rstrip('/')}/qr",
             policy=policy,
             on_event=app.config.get("QRLOGIN_ON_EVENT"),
         )

@@ -4,17 +4,20 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction, signature
 from typing import Any, Final, NoReturn, Protocol, TypeGuard
 
-from qrlogin.errors import BadRequest, LoginError, Unavailable
+from qrlogin.errors import BadRequest, LoginError, Misconfigured, Unavailable
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.validation import has_token
 
 REFUSALS: Final = (LoginError, Unavailable, BadRequest)
 """What a callback of the application may raise to refuse a request in the dialect's words."""
 
-CSRF_REFUSED: Final = "the CSRF token is missing, wrong or old: load the page again"
+CSRF_REFUSED: Final = (
+    "the CSRF token is missing, wrong or old: load the page again. If that does not help, give the "
+    "element the attributes csrf-header and csrf-token"
+)
 """The description of the error that a request without a valid CSRF token gets."""
 
 #: They describe the body of the application's response, and that body is not sent.
@@ -22,6 +25,10 @@ _OF_THE_BODY: Final = (
     *("content-length", "content-type", "content-encoding", "content-disposition"),
     *("transfer-encoding", "etag", "last-modified", "connection"),
 )
+WRONG_IN_ASGI: Final = "in an event loop, use AsyncEndpoint and AsyncQRLogin"
+WRONG_IN_WSGI: Final = "in threads, use Endpoint and QRLogin"
+"""What `check_endpoint` says about the other kind of endpoint."""
+
 LISTS: Final = ("vary", "link", "server-timing")
 """Headers that may be in a response several times, or once with their values joined by commas."""
 
@@ -49,6 +56,36 @@ class AsyncLands(Protocol):
 def not_given(*_: object) -> NoReturn:
     """Raises `RuntimeError`: a dialect needs a function that the application did not give."""
     raise RuntimeError("this dialect needs log_out= or tokens=")
+
+
+def check_arguments(function: Callable[..., object], name: str, *arguments: str) -> None:
+    """Raises `Misconfigured` if a function of the application cannot be called like this.
+
+    :param function: The function. Without a readable signature, it is not checked.
+    :param name: Its name in qrlogin.
+    :param arguments: What it is called with, by position.
+    """
+    try:
+        signature(function).bind(*arguments)
+    except TypeError as error:
+        if callable(function):
+            called = f"{name}({', '.join(arguments)})"
+            raise Misconfigured(f"{name} is called as {called}: {error}") from None
+        raise Misconfigured(f"{name} must be a function") from None
+    except ValueError:  # some functions that are written in C
+        pass
+
+
+def check_endpoint(endpoint: object, right: type, wrong: str) -> None:
+    """Raises `Misconfigured` if an endpoint is not of the kind that this kind of server calls.
+
+    :param endpoint: What the application gave.
+    :param right: `Endpoint` or `AsyncEndpoint`.
+    :param wrong: What to use in place of the other kind.
+    """
+    if not isinstance(endpoint, right):
+        given = type(endpoint).__name__
+        raise Misconfigured(f"this takes an {right.__name__}, not {given}: {wrong}")
 
 
 def needs_csrf_token(request: Request, *, phone: bool) -> bool:

@@ -17,7 +17,10 @@ from typing import Any, Final
 from qrlogin.answers import Redeemed
 from qrlogin.contrib.shared import (
     REFUSALS,
+    WRONG_IN_WSGI,
     Lands,
+    check_arguments,
+    check_endpoint,
     granted_response,
     needs_csrf_token,
     needs_person,
@@ -59,7 +62,12 @@ def qrlogin_app(
     :param log_out: Ends the session, for dialects that log out. What it returns is ignored.
     :param tokens: Returns what an OAuth client gets in place of a session.
     :param protect: Checks the CSRF token of this environ, and raises `Forbidden` if it is wrong.
+
+    Raises `Misconfigured` for an `AsyncEndpoint`, and for a `log_in` that does not take what it
+    gets.
     """
+    check_endpoint(endpoint, Endpoint, WRONG_IN_WSGI)
+    check_arguments(log_in, "log_in", "environ", "redeemed")
 
     def respond(environ: Environ, answer: Response) -> Response:
         redeemed = answer.redeemed

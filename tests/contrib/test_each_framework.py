@@ -1,7 +1,8 @@
 """What only one of the modules of qrlogin.contrib has to do."""
 
 import asyncio
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from inspect import iscoroutinefunction
 from typing import Any
@@ -10,6 +11,7 @@ import fastapi
 import flask
 import httpx2
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from fastapi.responses import PlainTextResponse
@@ -22,8 +24,10 @@ from qrlogin import (
     AsyncMemoryStore,
     AsyncQRLogin,
     MemoryStore,
+    Misconfigured,
     Policy,
     QRLogin,
+    Redeemed,
 )
 from qrlogin.contrib import asgi, django_conf, django_project, wsgi
 from qrlogin.contrib import django as in_django
@@ -172,6 +176,108 @@ def test_django_reads_a_policy_and_its_two_other_keys_change_it(
 ) -> None:
     with override_settings(QRLOGIN=given):
         assert django_conf.policy() == expected
+
+
+def flask_extension(**config: Any) -> None:
+    app = flask.Flask(__name__)
+    app.config.update({"QRLOGIN_ORIGIN": ORIGIN, "QRLOGIN_SECRET_KEYS": [KEY], **config})
+    in_flask.PhoneLogin(lambda: None, lambda _: None).init_app(app).close()
+
+
+def django_patterns(**setting: Any) -> None:
+    django_project._qrlogin.cache_clear()
+    django_project._endpoint.cache_clear()
+    functions = dict.fromkeys(("PERSON", "LOG_IN", "LOG_OUT"), two_arguments)
+    given = {"VERIFICATION_URI": URI, "SECRET_KEYS": [KEY], **functions, **setting}
+    with override_settings(QRLOGIN=given):
+        django_project.patterns()
+
+
+def one_argument(redeemed: Redeemed) -> None: ...
+
+
+def two_arguments(request: object, redeemed: Redeemed) -> None: ...
+
+
+def blocking_endpoint() -> Endpoint:
+    return Endpoint(QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI), max_waiting=1)
+
+
+def asyncio_endpoint() -> AsyncEndpoint:
+    return AsyncEndpoint(asyncio_qr(), max_waiting=1)
+
+
+@for_each_row(
+    "mount, text",
+    [
+        (lambda: flask_extension(QRLOGIN_ORIGIN=None), r'"QRLOGIN_ORIGIN"\] must be what browsers'),
+        (lambda: flask_extension(QRLOGIN_SECRET_KEYS=None), "python -m qrlogin keygen"),
+        (lambda: flask_extension(QRLOGIN_SECRET_KEYS=[None]), "environment variable .* is missing"),
+        (lambda: flask_extension(QRLOGIN_POLICY="STRICT"), "policy must be a Policy"),
+        (lambda: django_patterns(SECRET_KEYS=[None]), "environment variable .* is missing"),
+        (lambda: django_patterns(SECRET_KEY=KEY), "unknown keys: SECRET_KEY"),
+        (
+            lambda: in_flask.qrlogin_blueprint(blocking_endpoint(), lambda: None, two_arguments),
+            r"log_in is called as log_in\(redeemed\): missing a required argument",
+        ),
+        (
+            lambda: in_fastapi.qrlogin_router(asyncio_endpoint(), lambda: None, one_argument),
+            r"log_in\(request, redeemed\): too many positional arguments",
+        ),
+        (
+            lambda: in_django.qrlogin_urls(blocking_endpoint(), lambda _: None, one_argument),
+            r"log_in\(request, redeemed\)",
+        ),
+        (
+            lambda: wsgi.qrlogin_app(blocking_endpoint(), lambda _: None, one_argument),
+            r"log_in\(environ, redeemed\)",
+        ),
+        (
+            lambda: asgi.qrlogin_app(asyncio_endpoint(), lambda _: None, one_argument),
+            r"log_in\(scope, redeemed\)",
+        ),
+        (
+            lambda: in_flask.qrlogin_blueprint(blocking_endpoint(), "alice", one_argument),
+            "person must be a function",
+        ),
+        (
+            lambda: in_flask.qrlogin_blueprint(asyncio_endpoint(), lambda: None, one_argument),
+            "takes an Endpoint, not AsyncEndpoint: in threads",
+        ),
+        (
+            lambda: wsgi.qrlogin_app(asyncio_endpoint(), lambda _: None, two_arguments),
+            "takes an Endpoint, not AsyncEndpoint: in threads",
+        ),
+        (
+            lambda: in_fastapi.qrlogin_router(blocking_endpoint(), lambda: None, two_arguments),
+            "takes an AsyncEndpoint, not Endpoint: in an event loop",
+        ),
+        (
+            lambda: asgi.qrlogin_app(blocking_endpoint(), lambda _: None, two_arguments),
+            "takes an AsyncEndpoint, not Endpoint: in an event loop",
+        ),
+    ],
+)
+def test_a_mount_that_cannot_work_raises_what_to_change(
+    mount: Callable[[], object], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the application starts, and not at the first login."""
+    monkeypatch.delitem(sys.modules, "qrlogin.contrib.django_checks", raising=False)
+    with pytest.raises((Misconfigured, ImproperlyConfigured), match=text):
+        mount()
+
+
+def test_a_slash_behind_the_origin_is_left_out() -> None:
+    flask_extension(QRLOGIN_ORIGIN=f"{ORIGIN}/")
+
+
+def test_serving_refuses_logins_for_threads(qr: QRLogin) -> None:
+    async def serve() -> None:
+        async with in_fastapi.serving(qr):  # type: ignore[arg-type]
+            pass
+
+    with pytest.raises(Misconfigured, match="serving takes an AsyncQRLogin, not QRLogin"):
+        asyncio.run(serve())
 
 
 # FastAPI
