@@ -34,7 +34,7 @@ export default {
     "offline": "Sie sind offline", "offlineHint": "Die Anmeldung geht weiter, sobald Sie wieder online sind.",
     "unavailable": "Es ist ein Fehler aufgetreten", "unavailableHint": "Der Server hat nicht wie erwartet geantwortet. Versuchen Sie es gleich noch einmal.",
     "refused": "Die Anmeldung mit dem Smartphone ist nicht verfügbar", "refusedHint": "Bitte wenden Sie sich an die Betreiber der Website.",
-    "paused": "Die Anmeldung mit dem Smartphone ist ausgesetzt", "pausedHint": "Melden Sie sich auf andere Weise an oder versuchen Sie es später erneut.",
+    "paused": "Die Anmeldung mit dem Smartphone ist ausgesetzt", "pausedHint": "Melden Sie sich auf andere Weise an oder versuchen Sie es später noch einmal.",
     "stale": "Diese Seite ist abgelaufen", "staleHint": "Laden Sie die Seite neu und versuchen Sie es dann noch einmal.",
     "outdated": "Dieser Browser ist zu alt für die Anmeldung mit dem Smartphone.",
     "nameless": "ein Konto ohne Namen",
