@@ -4,17 +4,21 @@ two languages, and axe.
 
 import re
 import secrets
+from asyncio import to_thread
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser
+from share_style import COPIES, SOURCE, differing
 
 from tests.demo.phone_page import camera
+from tests.examples.operators import Operator, signed_in
 from tests.examples.profiles import Profile, at_desk, buttons_enabled, in_hand
 from tests.examples.running import ALL, EXAMPLES, Running
-from tests.examples.visitors import PASSWORD
+from tests.examples.test_sessions import log_in
+from tests.examples.visitors import PASSWORD, OfExamples
 from tests.security_rows import row
 
 #: 200 % zoom on a screen of 1280 x 800 leaves 640 x 400 CSS pixels. WCAG 2.2 (1.4.10) requires 320.
@@ -88,6 +92,39 @@ async def test_every_page_fits_and_passes_axe(
     )
     for each in (phone, desk):
         await each.close()
+
+
+@row(502)
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("which", "screen"), [case for case in CASES if case[0] != "Django" and case[1] != "Chinese"]
+)
+async def test_the_operators_page_fits_and_passes_axe(
+    chromium: Browser, tmp_path: Path, which: str, screen: str
+) -> None:
+    """With a browser in its list, and while logins are paused. So does the login page then. How
+    Django's admin looks is left to Django.
+    """
+    with Running(ALL[which]) as server:
+        manner = OfExamples(shared=False)
+        operator = Operator(await to_thread(signed_in, server, "olga"), is_django=False)
+        phone = await to_thread(manner.phone, server.origin, "alice")
+        desk = await to_thread(log_in, manner, server, phone)
+        page = await Profile.new(chromium, server.origin, tmp_path, **SCREENS[screen])
+        await page.open("/login")
+        await page.fill("olga")
+        await page.logged_in_as("olga")
+        for command in ("resume", "pause"):
+            await to_thread(operator.press, command)
+            await page.open("/staff")
+            await page.page.locator("summary").click()
+            await fits(page, f"staff-{command}")
+        await page.open("/")
+        await page.log_out()
+        await fits(page, "login-paused")
+        await page.close()
+        for each in (operator.visitor, phone, desk.visitor):
+            each.http.close()
 
 
 def test_a_date_is_written_from_left_to_right_in_every_language() -> None:
@@ -171,10 +208,7 @@ async def test_the_login_page_on_a_phone_links_to_the_phone_page(
     await phone.close()
 
 
-def test_the_examples_share_their_style() -> None:
-    """Three copies of each file, so that a copied example is complete."""
-    for file in ("style.css", "icon.svg"):
-        assert (
-            len({(EXAMPLES / each.folder / "static" / file).read_bytes() for each in ALL.values()})
-            == 1
-        )
+def test_the_style_of_the_examples_has_one_source_and_the_copies_are_equal() -> None:
+    """`tools/share_style.py` renews the copies. A copied example is complete with its own."""
+    assert {SOURCE, *COPIES} == {EXAMPLES / each.folder for each in ALL.values()}
+    assert [path for path, _ in differing()] == []

@@ -5,6 +5,7 @@ permissions: "view" to see the list and the numbers, "delete" to log browsers ou
 logins by phone.
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -44,7 +45,7 @@ site.disable_action("delete_selected")  # it would delete the rows, and end no s
 
 @admin.register(PhoneLogin, site=site)
 class PhoneLoginAdmin(ModelAdmin):
-    list_display = ("user", "browser", "begun_at", "seen_at", "address", "phone")
+    list_display = ("user", "browser", "since", "last_seen", "address", "phone")
     list_display_links = None
     list_select_related = ("user",)
     search_fields = ("user__username",)
@@ -52,6 +53,14 @@ class PhoneLoginAdmin(ModelAdmin):
     ordering = ("-id",)
     actions = ("end_sessions", "end_all_of_person")
     change_list_template = "staff.html"
+
+    @admin.display(ordering="begun_at")
+    def since(self, row: PhoneLogin) -> str:
+        return _utc(row.begun_at)
+
+    @admin.display(ordering="seen_at", empty_value="unknown")
+    def last_seen(self, row: PhoneLogin) -> str | None:
+        return row.seen_at and _utc(row.seen_at)
 
     @admin.action(description="Log out the selected browsers", permissions=["delete"])
     def end_sessions(self, request: HttpRequest, rows: QuerySet[PhoneLogin]) -> None:
@@ -72,6 +81,7 @@ class PhoneLoginAdmin(ModelAdmin):
     ) -> HttpResponse:
         sessions.forget_ended()
         shown = {
+            "title": "Browsers that a phone logged in",
             "pause": Pause.objects.first(),
             "numbers": staff.numbers(),
             "may_act": self.has_delete_permission(request),
@@ -104,3 +114,7 @@ class PhoneLoginAdmin(ModelAdmin):
         for row in ended:
             sessions.end_row(row)
         return len(ended)
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

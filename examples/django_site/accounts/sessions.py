@@ -48,10 +48,11 @@ def name_phone(request: HttpRequest, **_signal: object) -> str:
 def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
     """Start a new session for the user who approved, and list it."""
     auth.log_in(request, redeemed)
+    request.session["browser"] = _names(redeemed.context, "browser", "system")
     session = {
         "user_id": redeemed.subject,
         "session_key": request.session.session_key,
-        "browser": _names(redeemed.context, "browser", "system"),
+        "browser": request.session["browser"],
         "address": _names(redeemed.context, "place", "address"),
         "phone": redeemed.phone.partition(" ")[2][:80],
     }
