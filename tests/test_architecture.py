@@ -70,7 +70,8 @@ PURE = (
         "keys",
         "seals",
     ),
-    *("codes", "news", "reply_checks", "operation", "emitted", "typed_codes", "core"),
+    *("codes", "news", "reply_checks", "operation", "emitted", "typed_codes", "commands"),
+    *("phone_side", "core"),
 )
 
 
