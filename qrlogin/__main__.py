@@ -60,8 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from qrlogin.demo import phone
 
         return phone.run(parsed.act, parsed.text, name=parsed.name, server=parsed.server)
-    from qrlogin.demo import run
-
+    try:
+        from qrlogin.demo import run
+    except ImportError as error:  # waitress is missing
+        print(f"qrlogin demo: {error}", file=sys.stderr)
+        return 2
     return run.run(parsed)
 
 

@@ -4,49 +4,34 @@ An operation is one command, for one atomic step in one round trip, and what its
 core draws random numbers, checks signatures before the step and seals after it. It reads no clock
 (the reply says what time it is), opens no socket, knows no store and has no sync/async colour.
 `login.py` and `aio.py` carry its commands to a store and the replies back.
+
+This module has the browser's side; `phone_side.py` has the phone's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from types import MappingProxyType
-from typing import Final, NoReturn
+from typing import Final
 
 from qrlogin import codes, seals
-from qrlogin.allowances import limit_begin, limit_scan
-from qrlogin.answers import Begun, Event, EventName, Landing, Redeemed, Scanned, Status
+from qrlogin.allowances import limit_begin
+from qrlogin.answers import Begun, Event, Redeemed, Status
 from qrlogin.arguments import (
-    ShownAs,
-    check_assurance,
     check_begun_by,
-    check_match_code,
     check_person,
     check_redeem,
-    clean_account_name,
-    clean_name,
-    decode_context,
     encode_context,
-    encode_facts,
     needs_match,
 )
-from qrlogin.codes import FIXED, UNASKED, Codes, DeviceCode, NewCodes, ScanCode
-from qrlogin.errors import (
-    AlreadyScanned,
-    BadArgument,
-    Expired,
-    InvalidCode,
-    MatchCodeNeeded,
-    Misconfigured,
-    NotYours,
-    RecordForged,
-    Unavailable,
-    WrongMatchCode,
-)
+from qrlogin.codes import FIXED, UNASKED, Codes, DeviceCode, NewCodes
+from qrlogin.commands import login_command, wrote
+from qrlogin.errors import BadArgument, Expired, Misconfigured, NotYours, Unavailable
 from qrlogin.keys import Key, equal_in_constant_time
-from qrlogin.known_browsers import is_known, known_after_redeem, known_at_begin
+from qrlogin.known_browsers import known_after_redeem, known_at_begin
 from qrlogin.limits import network_of
 from qrlogin.operation import Operation
-from qrlogin.policy import MIN_TO_DECIDE, Policy, check_lifetime, check_window
+from qrlogin.phone_side import PhoneSide
+from qrlogin.policy import Policy, check_lifetime, check_window
 from qrlogin.reply_checks import (
     HAS_SCANNER,
     RECORD_FORMAT,
@@ -55,7 +40,6 @@ from qrlogin.reply_checks import (
     ceil_seconds,
     check_begin_seal,
     check_begun_at,
-    check_holder,
     check_replay_window,
     checked_approver,
     checked_scanner,
@@ -63,20 +47,16 @@ from qrlogin.reply_checks import (
     instant,
     match_digits_of,
     raise_browser_refusal,
-    raise_refusal,
     redeemed_from,
     require_readable,
     require_record,
-    seconds_left,
     seconds_until,
     state_and_end,
-    state_before_scan,
-    state_for_phone,
     version_of,
 )
-from qrlogin.step import Command, Reply, Verdict, number
-from qrlogin.table import MATCH_TRIES, TABLE, State
-from qrlogin.typed_codes import GuessBudget, decide_by_letters, name_login, scan_by_letters
+from qrlogin.step import Command, Reply
+from qrlogin.table import State
+from qrlogin.typed_codes import name_login
 
 #: Seconds that a record outlives its last deadline, so that a late caller is answered "expired".
 _KEPT_BEYOND: Final = 60
@@ -86,12 +66,6 @@ _DRAWS: Final = 3
 _PACE_STEP: Final = 5
 #: Seconds that a poll may come early: network delays vary.
 _PACE_SLACK: Final = 1
-
-_DECISIONS: Final[Mapping[str, EventName]] = {
-    "release": "released",
-    "confirm": "confirmed",
-    "deny": "denied",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +85,7 @@ class _Terms:
     known: str | None = field(repr=False)
 
 
-class Core:
+class Core(PhoneSide):
     """Makes the operations of one application.
 
     Every method checks its arguments and codes first, and raises `BadArgument` or `InvalidCode`
@@ -142,7 +116,7 @@ class Core:
 
     def ping(self) -> Operation[None]:
         """Ask the store for a login that does not exist: whether it answers is all that counts."""
-        command = _command("status", codes.new_login_id(), codes.new_mark(), values={})
+        command = login_command("status", codes.new_login_id(), codes.new_mark(), values={})
         return Operation(command, lambda _: None)
 
     # Codes, read without asking the store
@@ -270,7 +244,7 @@ class Core:
             "redeem_ms": str(terms.redeem_window * 1000),
         }
         values["begin_seal"] = seals.begin_seal(key, login_id, values)
-        command = _command(
+        command = login_command(
             "begin",
             login_id,
             codes.new_mark(),
@@ -295,7 +269,7 @@ class Core:
             return self._begun(self._full_status(reply, device), device, new)
 
         def to_event(reply: Reply) -> Event:
-            return event_of("begun", reply, key, begin_holds=_wrote(command, reply))
+            return event_of("begun", reply, key, begin_holds=wrote(command, reply))
 
         return Operation(command, interpret, to_event)
 
@@ -419,7 +393,7 @@ class Core:
         else:
             row = "redeem"
             values["approval"] = acknowledged
-        return _command(
+        return login_command(
             row,
             device.login_id,
             mark,
@@ -516,276 +490,11 @@ class Core:
 
     def _browser_command(self, row: str, device: DeviceCode) -> Command:
         """Apply a row that the browser's device_digest proves."""
-        return _command(
+        return login_command(
             row, device.login_id, codes.new_mark(), values={"device_digest": device.digest}
         )
 
-    # The phone's side
-
-    def land(self, code: str) -> Operation[Landing]:
-        """Let the browser that opened the page of this code scan its login until `scan_by`. Raises
-        `InvalidCode` for a fixed or typed code, which lives as long as its login anyway.
-        """
-        (reading, *others) = self._codes.read_scan_code(code)
-        if reading.deadline_ms is None or others:
-            raise InvalidCode("only a rotating code needs a landing")
-
-        def interpret(reply: Reply) -> Landing:
-            state = state_before_scan(reply, reading)
-            if reply.verdict not in SUCCEEDED:
-                raise_refusal(reply, state)
-            token = seals.landing(reading.key, reading.login_id)
-            return Landing(reading.login_id, token, seconds_left(reply, state))
-
-        command = _command(
-            "land", reading.login_id, codes.new_mark(), values={}, deadline_ms=reading.deadline_ms
-        )
-        return Operation(command, interpret)
-
-    def look(
-        self, code: str, *, subject: str, phone: str = "", landing: str = ""
-    ) -> Operation[Scanned]:
-        """Read what `scan` would return, without a claim. The parameters are those of
-        `QRLogin.look`.
-        """
-        check_person(subject, phone)
-
-        def look(reading: ScanCode) -> Operation[Scanned]:
-            return self._take("look", reading, codes.new_mark(), subject, phone, landing)
-
-        return self._by_any_code(code, subject, look)
-
-    def scan(
-        self,
-        code: str,
-        *,
-        subject: str,
-        shown_as: ShownAs = ...,
-        phone: str = "",
-        landing: str = "",
-    ) -> Operation[Scanned]:
-        """Scan a login for the account of a phone. The parameters are those of `QRLogin.scan`."""
-        check_person(subject, phone)
-        name = clean_name(shown_as, required=self.policy.names_scanner)
-        mark = codes.new_mark()  # drawn once: an operation that is run again resends its scan
-
-        def scan(reading: ScanCode) -> Operation[Scanned]:
-            return self._take("scan", reading, mark, subject, phone, landing, name)
-
-        scanning = self._by_any_code(code, subject, scan)
-        limits = self.policy.limits
-        if limits is None:
-            return scanning
-        return limit_scan(limits, self._codes.signing_key, subject, scanning)
-
-    def _by_any_code(
-        self, code: str, subject: str, take: Callable[[ScanCode], Operation[Scanned]]
-    ) -> Operation[Scanned]:
-        readings = self._codes.read_scan_code(code)
-        if readings[0].typed:
-            return scan_by_letters(readings, take, self._guess_budget(subject))
-        return take(readings[0])
-
-    def _take(
-        self,
-        row: str,
-        code: ScanCode,
-        mark: str,
-        subject: str,
-        phone: str,
-        landing: str,
-        shown_as: str = "",
-    ) -> Operation[Scanned]:
-        """Scan a login, or look at it: the same is refused."""
-        login_id, key = code.login_id, code.key
-        claim = seals.claim(key, login_id, subject, phone)
-        values = {"claim": claim, "only_for": seals.account_digest(key, login_id, subject)}
-        if row == "scan":
-            values["shown_as"] = shown_as
-            values["scanner_seal"] = seals.scanner_seal(key, login_id, values)
-        deadline_ms, token = code.deadline_ms, ""
-        if deadline_ms is not None and (landing or row == "look"):
-            token = seals.landing(key, login_id)
-            # Never compared with a caller's text before it is known to be ASCII.
-            if landing.isascii() and equal_in_constant_time(landing, token):
-                deadline_ms = None
-        command = _command(row, login_id, mark, values=values, deadline_ms=deadline_ms)
-
-        def interpret(reply: Reply) -> Scanned:
-            state = state_before_scan(reply, code)
-            if reply.verdict is Verdict.FORBIDDEN:
-                raise NotYours("this login was begun for another account")
-            if reply.verdict not in SUCCEEDED:
-                if reply.verdict is Verdict.REFUSED and state in HAS_SCANNER:
-                    raise AlreadyScanned
-                raise_refusal(reply, state)
-            check_begin_seal(reply, key)
-            begun_at = instant(reply.record, "begun_at")
-            if code.deadline_ms is not None and begun_at >= code.deadline_ms:
-                raise RecordForged("the login began after its own code had expired")
-            left = seconds_left(reply, state)
-            if state is State.PENDING and left < MIN_TO_DECIDE:
-                raise Expired  # too late to ask a person
-            return Scanned(
-                login_id,
-                state,
-                context=decode_context(reply.record.get("context", "")),
-                begun_ago=max(0, reply.now - begun_at) // 1000,
-                expires_in=left,
-                match_digits=match_digits_of(reply.record),
-                # Who looked in time may scan after the person has read the question.
-                landing=token if state is State.PENDING else "",
-                known_browser=self._is_known(reply, key, subject),
-            )
-
-        if row == "look":
-            return Operation(command, interpret)
-
-        def to_event(reply: Reply) -> Event:
-            return event_of(
-                "scanned",
-                reply,
-                key,
-                subject=subject,
-                phone=phone,
-                begin_holds=True,  # `interpret` has checked it
-                scanner_holds=_wrote(command, reply),
-            )
-
-        return Operation(command, interpret, to_event)
-
-    def _is_known(self, reply: Reply, key: Key, subject: str) -> bool | None:
-        if not self.policy.known_browser:
-            return None
-        field = reply.record.get("known", "")
-        return is_known(self._codes.keys, key, reply.login_id, field, subject)
-
-    def outcome(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        """Read what became of a login that this phone scanned."""
-        return self._decide("outcome", code, subject, phone)
-
-    def release(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        """Give a scanned login back, so that any account can scan it."""
-        return self._decide("release", code, subject, phone)
-
-    def confirm(
-        self,
-        code: str,
-        *,
-        subject: str,
-        phone: str = "",
-        name: str = "",
-        assurance: str = "",
-        match_code: str = "",
-    ) -> Operation[Status]:
-        """Approve a scanned login. The parameters are those of `QRLogin.confirm`."""
-        check_assurance(assurance)
-        check_match_code(match_code)
-        approved = {"name": clean_account_name(name), "facts": encode_facts(assurance, phone)}
-        return self._decide("confirm", code, subject, phone, approved, match_code)
-
-    def deny(self, code: str, *, subject: str, phone: str = "") -> Operation[Status]:
-        """Deny a scanned or confirmed login."""
-        return self._decide("deny", code, subject, phone)
-
-    def _decide(
-        self,
-        row: str,
-        code: str,
-        subject: str,
-        phone: str,
-        approved: Mapping[str, str] = MappingProxyType({}),
-        match_code: str = "",
-    ) -> Operation[Status]:
-        readings = self._codes.read_scan_code(code)
-        check_person(subject, phone)
-        mark = codes.new_mark()  # as in `scan`
-
-        def decide(reading: ScanCode) -> Operation[Status]:
-            claim = seals.claim(reading.key, reading.login_id, subject, phone)
-            met, values = needs_match(len(match_code)), approved
-            if met:
-                right = seals.match_code(reading.key, reading.login_id, claim, len(match_code))
-                if not equal_in_constant_time(match_code, right):
-                    return self._miss(reading, claim, mark, subject, phone, match_code)
-                # Compared with the record's `needs`, and then kept as `met`.
-                values = {**approved, "needs": met, "met": met}
-            return self._decision(row, reading, claim, mark, subject, phone, values)
-
-        if readings[0].typed:
-            return decide_by_letters(readings, decide, self._guess_budget(subject))
-        return decide(readings[0])
-
-    def _decision(
-        self,
-        row: str,
-        code: ScanCode,
-        claim: str,
-        mark: str,
-        subject: str,
-        phone: str,
-        approved: Mapping[str, str],
-    ) -> Operation[Status]:
-        login_id, key, values = code.login_id, code.key, {"claim": claim}
-        if row == "confirm":
-            values |= {"subject": subject, **approved}
-            values["approval"] = seals.approval_seal(key, login_id, values)
-
-        def interpret(reply: Reply) -> Status:
-            state = state_for_phone(reply, code)
-            check_holder(reply, state, claim)
-            if reply.verdict is Verdict.FORBIDDEN and state is State.SCANNED:
-                raise MatchCodeNeeded
-            if reply.verdict not in SUCCEEDED:
-                raise_refusal(reply, state)
-            return bare_status(reply)
-
-        command = _command(row, login_id, mark, values=values)
-        if row not in _DECISIONS:
-            return Operation(command, interpret)
-        return Operation(
-            command,
-            interpret,
-            partial(event_of, _DECISIONS[row], key=key, subject=subject, phone=phone),
-        )
-
-    def _miss(
-        self, code: ScanCode, claim: str, mark: str, subject: str, phone: str, match_code: str
-    ) -> Operation[Status]:
-        """Count a confirm with wrong digits. The operation always raises."""
-        login_id, key = code.login_id, code.key
-        missed = seals.missed(key, login_id, claim, match_code)
-        command = _command("miss", login_id, mark, values={"claim": claim, "missed": missed})
-        reading = _command("outcome", login_id, codes.new_mark(), values={"claim": claim})
-
-        def raise_last(_: Reply) -> NoReturn:
-            raise WrongMatchCode(0)
-
-        def interpret(reply: Reply) -> Operation[Status]:
-            state = state_for_phone(reply, code)
-            check_holder(reply, state, claim)
-            left = MATCH_TRIES - (number(reply.record.get("misses")) or 0)
-            counted = reply.verdict in SUCCEEDED
-            if counted and state is State.SCANNED:
-                raise WrongMatchCode(max(1, left))
-            if not (counted and state is State.DENIED and left <= 0):
-                raise_refusal(reply, state)
-            # An error here would yield no event, and this denies the login. So an operation of its
-            # own raises it.
-            return Operation(reading, raise_last)
-
-        return Operation(
-            command, interpret, partial(event_of, "denied", key=key, subject=subject, phone=phone)
-        )
-
-    def _guess_budget(self, subject: str) -> GuessBudget:
-        """How often this account may mistype. Raises `InvalidCode` if typed codes are off."""
-        if not self.policy.user_codes:
-            raise InvalidCode("typed codes are off in this application's policy")
-        record_id = seals.guess_record_id(self._codes.signing_key, subject)
-        return GuessBudget(record_id, self.policy.guesses, self.policy.guess_window)
-
-    # For both sides
+    # What a browser may know
 
     def _full_status(self, reply: Reply, device: DeviceCode) -> Status:
         """All that the login's own browser may know."""
@@ -861,30 +570,3 @@ def _is_its_ticket(ticket: str, reply: Reply, device: DeviceCode) -> bool:
         return False
     expected = seals.ticket(device.key, device.login_id, approval)
     return equal_in_constant_time(ticket, expected)
-
-
-def _wrote(command: Command, reply: Reply) -> bool:
-    """Whether the record has the texts of this command. Their seal, which was made for the command,
-    needs no check then.
-    """
-    sent = command.values
-    return all(reply.record.get(name) == sent.get(name, "") for name in command.row.writes)
-
-
-def _command(
-    row: str,
-    login_id: str,
-    mark: str,
-    *,
-    values: Mapping[str, str],
-    seconds: Mapping[str, int] | None = None,
-    deadline_ms: int | None = None,
-    ttl: int | None = None,
-    beginner: str | None = None,
-) -> Command:
-    """Apply a row to one login. `seconds` are durations by field; `ttl` is in seconds."""
-    if "v" in TABLE[row].guards:
-        values = {"v": RECORD_FORMAT, **values}
-    durations = {name: value * 1000 for name, value in (seconds or {}).items()}
-    ttl_ms = None if ttl is None else ttl * 1000
-    return Command(login_id, TABLE[row], mark, values, durations, deadline_ms, ttl_ms, beginner)

@@ -31,6 +31,18 @@ def load_or_create_key(path: str | os.PathLike[str]) -> str:
         ) from error
 
 
+def private_folder(path: str | os.PathLike[str]) -> Path:
+    """Return this folder. It is created if it does not exist, readable by its owner alone.
+
+    A folder with other permissions gets these. Raises `OSError` if it cannot be created.
+    """
+    folder = Path(path)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if _others_can_read(folder.stat()):
+        folder.chmod(0o700)
+    return folder
+
+
 def _load_or_create(file: Path) -> str:
     if not file.parent.is_dir():
         raise Misconfigured(

@@ -46,6 +46,7 @@ THIRD_PARTY = {
     "asgiref": ("qrlogin.contrib.django",),
     "prometheus_client": ("qrlogin.contrib.prometheus",),
     "opentelemetry": ("qrlogin.contrib.opentelemetry",),
+    "waitress": ("qrlogin.demo.server",),
 }
 FRAMEWORKS = {
     *("flask", "fastapi", "starlette", "django", "werkzeug", "uvicorn", "gunicorn"),
@@ -69,7 +70,8 @@ PURE = (
         "keys",
         "seals",
     ),
-    *("codes", "news", "reply_checks", "operation", "emitted", "typed_codes", "core"),
+    *("codes", "news", "reply_checks", "operation", "emitted", "typed_codes", "commands"),
+    *("phone_side", "core"),
 )
 
 

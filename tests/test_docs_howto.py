@@ -1,14 +1,11 @@
 """The how-to pages: the texts that they quote are real, and no question or noun is missing."""
 
 import ast
-import contextlib
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from qrlogin.__main__ import _parser
 from qrlogin.browser import module, texts
 from tests.tables import for_each_row
 
@@ -170,54 +167,3 @@ def test_the_theme_of_the_docs_uses_names_that_the_elements_have() -> None:
     assert set(re.findall(r"::part\((\w+)\)", theme)) <= set(listed)
     states = page.partition("The states are `")[2].partition("Time")[0]
     assert all(state in states for state in re.findall(r"state=\"(\w+)\"", theme))
-
-
-def commands() -> Iterator[tuple[str, str]]:
-    """Each command line of qrlogin that a page names, with the name of the page."""
-    for page in (ROOT / "README.md", *DOCS.rglob("*.md"), *ROOT.glob("examples/*/README.md")):
-        text = page.read_text("utf-8")
-        for span in re.findall(r"`(python -m qrlogin [^`]+)`", text):
-            yield page.name, one_line(span)
-        for block in re.findall(r"^```(?:sh|text)\n(.*?)^```", text, re.DOTALL | re.M):
-            for line in re.findall(r"^(?:\$ )?(python -m qrlogin .*)$", block, re.M):
-                yield page.name, line.partition("#")[0]
-
-
-def test_every_command_in_the_docs_is_one_that_the_program_takes() -> None:
-    found = list(commands())
-    assert len(found) > 20
-    for page, command in found:
-        words = shlex.split(command)[3:]
-        # Prose may leave out what follows an option or a command.
-        for more in ([], ["x"], ["--as", "alice", "approve", "x"]):
-            try:
-                with contextlib.redirect_stderr(None):
-                    _parser().parse_args([*words, *more])
-                break
-            except SystemExit as ended:
-                if not ended.code:  # --version
-                    break
-        else:
-            raise AssertionError(f"{page}: {command}")
-
-
-#: What checks the blocks of each language on these pages. Python runs in every page.
-CHECKED = {
-    "proxies": {"sh", "nginx", "caddyfile", "haproxy", "apache"},  # tests/proxies
-    "mobile": {"swift", "kotlin", "dart", "js", "jsx", "xml", "nginx"},  # tests/test_docs_mobile.py
-    "components": {"html", "jsx", "vue", "svelte", "ts"},  # tests/browser/test_components.py
-    "troubleshooting": {"text"},  # above
-    "devices": set[str](),
-    "second-factors": set[str](),
-    "questions": set[str](),
-    "glossary": set[str](),
-    "deploy": {"sh"},  # tests/test_docs_deploy.py
-}
-
-
-@for_each_row("page, languages", CHECKED.items())
-def test_no_block_of_a_page_is_without_a_check(page: str, languages: set[str]) -> None:
-    text = (DOCS / f"{page}.md").read_text("utf-8")
-    fences = re.findall(r"^ *```([^\n]*)\n.*?^ *```$", text, re.DOTALL | re.M)
-    assert {fence.partition(" ")[0] for fence in fences} - {"python"} == languages
-    assert not any("notest" in fence or "skip" in fence for fence in fences)

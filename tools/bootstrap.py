@@ -33,7 +33,7 @@ PAUSES = (0, 5, 20)  # seconds before each attempt to download
 #: level: the message while it installs, the extras, the dependency groups
 LEVELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "demo": (
-        "qrlogin and the demo's decoder (about 10 s the first time)",
+        "qrlogin, the demo's server and its decoder (about 10 s the first time)",
         "context,demo,redis",
         (),
     ),

@@ -35,6 +35,14 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAST_SECONDS = 20  # a mutant that runs for longer, and for 5 times its tests, has an endless loop
 
 _CORE = ("test_core", "test_core_promises", "test_core_collect", "test_core_repeats")
+_OF_THE_CORE = (
+    *(f"tests/{name}.py" for name in _CORE),
+    *(f"tests/test_{name}.py" for name in ("core_chains", "core_seals", "guesses", "limits")),
+    *(f"tests/test_{name}.py" for name in ("events", "answers", "policy", "arguments")),
+    *("tests/test_match_code.py", "tests/wire/test_known_browser.py"),
+    "tests/wire/test_one_account.py",
+    *("tests/test_error_messages.py", "tests/wire/test_landing.py", "tests/test_shells.py"),
+)
 _LUA_TESTS = (
     "lua_without_a_server_decides_a_sample_as_python_does",
     "lua_on_a_real_redis_decides_every_case_as_python_does",
@@ -54,14 +62,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         *(f"tests/test_codes{part}.py" for part in ("", "_fixed", "_typed")),
         *(f"tests/test_{name}.py" for name in ("addresses", "keys", "core")),
     ),
-    "qrlogin/core.py": (
-        *(f"tests/{name}.py" for name in _CORE),
-        *(f"tests/test_{name}.py" for name in ("core_chains", "core_seals", "guesses", "limits")),
-        *(f"tests/test_{name}.py" for name in ("events", "answers", "policy", "arguments")),
-        *("tests/test_match_code.py", "tests/wire/test_known_browser.py"),
-        "tests/wire/test_one_account.py",
-        *("tests/test_error_messages.py", "tests/wire/test_landing.py", "tests/test_shells.py"),
-    ),
+    "qrlogin/core.py": _OF_THE_CORE,
+    "qrlogin/phone_side.py": _OF_THE_CORE,
     "qrlogin/wire/endpoint.py": (
         *(f"tests/wire/{name}.py" for name in _WIRE),
         *(f"tests/wire/test_{name}.py" for name in ("streams", "landing", "websocket", "shutdown")),

@@ -19,6 +19,7 @@ PUBLIC = (
     "qrlogin.contrib.django_project",
     "qrlogin.contrib.wsgi",
     "qrlogin.contrib.asgi",
+    "qrlogin.contrib.environment",
     "qrlogin.contrib.health",
     "qrlogin.contrib.observing",
     "qrlogin.contrib.opentelemetry",

@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from qrlogin.browser import version
-from qrlogin.contrib.django_conf import option
+from qrlogin.contrib.django_conf import option, policy
 
 register: Final = template.Library()
 
@@ -45,7 +45,7 @@ def qr_approve(
     """
     at, account = urlsplit(option("VERIFICATION_URI")).path, context["user"].get_username()
     shown = {"src": f"{_mount()}phone/", "at": at, "account": account, "site": site, "home": home}
-    return _element("qr-approve", context, content, **shown, typed=option("USER_CODES"))
+    return _element("qr-approve", context, content, **shown, typed=policy().user_codes)
 
 
 def _mount() -> str:

@@ -139,8 +139,9 @@ def an_object(required: Mapping[str, Any], **optional: Any) -> Mapping[str, Any]
 
 
 def match(routes: Sequence[Route], request: Request) -> tuple[Route, str]:
-    """The route for a request, and the login_id or code in its path ("" if the path has neither).
+    """The route for a request, and what the placeholders in its path match, joined ("" for none).
 
+    A path with a login_id or a code has no other placeholder, so this is the login_id or the code.
     HEAD matches wherever GET does (RFC 9110 section 9.1). Raises `NoSuchPath` or
     `MethodNotAllowed`.
     """

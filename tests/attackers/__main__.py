@@ -26,7 +26,6 @@ ATTACKERS: Mapping[str, tuple[Callable[[int, str], Score], int, int]] = {
     "sibling": (lambda size, _: sibling.attack(size), 1, 3),
     "parsers": (lambda size, _: parsers.fuzz(size), 150, 5000),
     "requests": (lambda size, _: requests.fuzz(size), 800, 40_000),
-    "server": (lambda size, _: requests.fuzz_server(size), 150, 4000),
 }
 
 

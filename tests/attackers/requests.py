@@ -1,22 +1,15 @@
-"""Requests that no client would send, to every route of every dialect, and to the demo server.
+"""Requests that no client would send, to every route of every dialect.
 
 An answer of 500 and above, an exception and a traceback count as crashes.
 """
 
-import contextlib
-import io
 import random
-import socket
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from qrlogin.demo.server import Server
 from qrlogin.wire import METHODS, Request, Response
-from qrlogin.wire.message import BODY_CAP, StartResponse
+from qrlogin.wire.message import BODY_CAP
 from tests.attackers.inputs import CORPUS, as_bytes, mutated
 from tests.attackers.score import Score
-from tests.servers import LOOPBACK
 from tests.wire.dialects.dialect_clients import SPEAKERS
 from tests.wire.dialects.lifecycle import CAROL, HISTORIES, StagedLogin, login_at
 from tests.wire.mount import CREDENTIAL, VERBS, post
@@ -111,65 +104,3 @@ def _mutated(drawn: random.Random, request: Request, login: StagedLogin) -> Requ
 def _without_wait(request: Request) -> Request:
     """Other tests hold requests; here each would take its time."""
     return replace(request, query=request.query.replace("wait", "wai_"))
-
-
-# The HTTP of the demo's server
-
-_GENUINE = (
-    b"GET /qr/x?a=b HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\n\r\n",
-    b"POST /begin HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",
-    b"GET / HTTP/1.0\r\n\r\n",
-)
-
-
-def fuzz_server(requests: int, seed: int = 1) -> Score:
-    """Sends mutated bytes to the server of the demo. It answers each below 500, or disconnects.
-
-    :param requests: how many connections.
-    :param seed: draws the same bytes again.
-    """
-    score, drawn, said = Score("fuzz, demo server"), random.Random(seed), io.StringIO()
-
-    def application(environ: Mapping[str, Any], start: StartResponse) -> Iterable[bytes]:
-        request = Request.from_wsgi(environ, environ["PATH_INFO"])
-        return Response.json(200, {"method": request.method}).to_wsgi(start)
-
-    known: Sequence[str] = [*CORPUS, *(each.decode() for each in _GENUINE)]
-    server = Server(LOOPBACK, 0)
-    server.start(application)
-    try:
-        with contextlib.redirect_stderr(said):
-            for _ in range(requests):
-                score.attempts += 1
-                text = drawn.choice(_GENUINE).decode()
-                for _ in range(drawn.randint(0, 3)):
-                    text = mutated(drawn, text, known)
-                _check_answer(_exchange(server.port, as_bytes(text)), text, score)
-    finally:
-        server.stop(lambda: None)
-    if "Traceback" in said.getvalue():
-        score.crashes += 1
-        score.note(said.getvalue()[-2000:])
-    return score
-
-
-def _exchange(port: int, sent: bytes) -> bytes:
-    got = b""
-    with (
-        contextlib.suppress(ConnectionError),
-        socket.create_connection((LOOPBACK, port), timeout=20) as connection,
-    ):
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
-        while data := connection.recv(65536):
-            got += data
-    return got
-
-
-def _check_answer(got: bytes, text: str, score: Score) -> None:
-    if not got:
-        return
-    status = got.split(b" ", 2)[1:2]
-    if not got.startswith(b"HTTP/1.") or not status or not b"200" <= status[0] < b"500":
-        score.crashes += 1
-        score.note(f"{got[:80]!r} for {text[:300]!r}")

@@ -121,37 +121,6 @@ async def test_the_origin_may_be_an_ipv6_address(loop: asyncio.Runner, tmp_path:
 # Several workers
 
 
-@pytest.mark.parametrize(
-    ("command", "environ", "several"),
-    [
-        ("uvicorn --workers 2 app:app", {}, True),
-        ("fastapi run --workers=4", {}, True),
-        ("uvicorn app:app", {"WEB_CONCURRENCY": "2"}, True),
-        ("uvicorn app:app", {"UVICORN_WORKERS": "2"}, True),
-        ("uvicorn --workers 1 app:app", {"WEB_CONCURRENCY": "2"}, False),
-        ("uvicorn app:app", {"WEB_CONCURRENCY": "1"}, False),
-        ("uvicorn --reload app:app", {"WEB_CONCURRENCY": "2"}, False),
-        ("uvicorn app:app", {"UVICORN_RELOAD": "1"}, False),
-        ("fastapi dev", {}, False),
-        ("a-program-that-starts-uvicorn", {}, None),
-    ],
-)
-def test_other_workers_are_found_in_the_command_line_and_the_environment(
-    command: str,
-    environ: dict[str, str],
-    several: bool | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with imported(tmp_path):
-        ask = sys.modules["settings"].has_other_workers
-        assert ask(command.split(), environ) is False, "it has no parent process"
-        monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
-        assert ask(command.split(), environ) is several
-        monkeypatch.delitem(sys.modules, "uvicorn")
-        assert not ask(command.split(), environ), "only uvicorn reads these"
-
-
 def test_several_workers_are_refused_only_over_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -200,7 +169,7 @@ def test_stored_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     keys = sorted(folder.glob("*_key"))
     assert [(key.name, stat.S_IMODE(key.stat().st_mode)) for key in keys] == [
         ("qrlogin_key", 0o600),
-        ("session_key", 0o600),
+        ("secret_key", 0o600),
     ]
     assert all(key.read_text() not in repr(first) for key in keys)
     keys[0].chmod(0o644)

@@ -23,12 +23,12 @@ from qrlogin.stores import AsyncRedisStore, AsyncSQLStore, Durability, RedisStor
 from qrlogin.table import State
 from tests.faults import failover, nemesis, partition, shards, upgrades, workers
 from tests.faults.crowd import OPTIONS, PATIENCE, Crowd, Outages
-from tests.faults.naive import NaiveRedisStore
 from tests.faults.nemesis import Nemesis
 from tests.faults.proxy import VERBS, VerbProxy
 from tests.faults.rows import WRONGS, NotHere, Row
 from tests.servers import PostgresServer, RedisServer
 from tests.stores.fault_proxy import Proxy
+from tests.stores.naive import NaiveRedisStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,29 +4,34 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from qrlogin import STANDARD
-from qrlogin.wire.dialects import client_options, dialect_names
-
-from .environment import comma_separated, database, number, origin, stored_key
+from qrlogin import STANDARD, Misconfigured
+from qrlogin.contrib.environment import read_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-# What browsers call this site. 8000 is the port of runserver.
-ORIGIN = origin("http://127.0.0.1:8000")
-SECURE = ORIGIN.startswith("https:")
-DIALECTS = dialect_names(os.environ.get("QRLOGIN_DIALECTS", ""), "QRLOGIN_DIALECTS")
-CLIENTS = client_options(
-    DIALECTS, os.environ.get("QRLOGIN_CLIENTS", ""), "QRLOGIN_CLIENTS", local=not SECURE
+# Secrets that the environment does not set are created once and kept in instance/.
+SITE = read_settings(
+    os.environ,
+    BASE_DIR / "instance",
+    origin="http://127.0.0.1:8000",  # what browsers call this site: the port of runserver
+    database="db.sqlite3",
+    policy=STANDARD,
 )
+ORIGIN, SECURE = SITE.origin, SITE.secure
+DIALECTS, CLIENTS = SITE.dialects, SITE.clients
+DATABASE = SITE.database.removeprefix("sqlite:///")
+if "://" in DATABASE:
+    raise Misconfigured(
+        "QRLOGIN_DATABASE is the path of an SQLite file. "
+        "For other databases, change DATABASES in settings.py."
+    )
 
 QRLOGIN = {
     "VERIFICATION_URI": f"{ORIGIN}/qr",
-    "SECRET_KEYS": comma_separated("QRLOGIN_SECRET_KEYS") or [stored_key("qrlogin_key")],
-    "STORE": os.environ.get("QRLOGIN_STORE") or "memory",
-    "MAX_WAITING": number("QRLOGIN_MAX_WAITING", None, least=0),
-    "PROXIES": number("QRLOGIN_PROXIES", 0, least=0),
-    "LIFETIME": number("QRLOGIN_LIFETIME", STANDARD.lifetime),
-    # Devices that use RFC 8628 show a code to type. Then the pages of this site take one too.
-    "USER_CODES": "rfc8628" in DIALECTS,
+    "SECRET_KEYS": SITE.secret_keys,
+    "STORE": SITE.store,
+    "MAX_WAITING": SITE.max_waiting,
+    "PROXIES": SITE.proxies,
+    "POLICY": SITE.policy,
     "TOKENS": "config.tokens.tokens",
     "PERSON": "accounts.sessions.person",
     "LOG_IN": "accounts.sessions.log_in",
@@ -34,8 +39,8 @@ QRLOGIN = {
     "ON_EVENT": "accounts.staff.count",
 }
 
-# A stored key has 256 bits in 43 characters; Django wants 50 characters.
-SECRET_KEY = os.environ.get("SECRET_KEY") or "django " + stored_key("secret_key")
+# A key that is kept has 256 bits in 43 characters; Django wants 50 characters.
+SECRET_KEY = os.environ.get("SECRET_KEY") or f"django {SITE.session_key}"
 DEBUG = os.environ.get("DEBUG") == "1"
 HOST = urlsplit(ORIGIN).hostname or ""
 ALLOWED_HOSTS = [f"[{HOST}]" if ":" in HOST else HOST]
@@ -79,7 +84,7 @@ TEMPLATES = [
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": database(),
+        "NAME": DATABASE,
         # A transaction takes the write lock when it begins. Otherwise two requests at once can fail
         # with "database is locked".
         "OPTIONS": {
@@ -118,7 +123,7 @@ USE_TZ, TIME_ZONE = True, "UTC"
 CSRF_FAILURE_VIEW = "accounts.views.forged"
 
 # Over https, another host of the same domain cannot set cookies whose names begin with __Host-.
-SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
+SESSION_COOKIE_NAME = SITE.cookie
 CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 # The elements get the CSRF token in an attribute, so no script needs to read the cookie.
