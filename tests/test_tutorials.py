@@ -16,30 +16,35 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import bootstrap
+import npm_parts
 import pytest
 import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import servers
+from tests.servers import missing
 from tests.test_setup import output
 from tests.wire.clock import eventually
 
 ROOT = Path(__file__).parent.parent
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"^```(?P<info>[^`\n]+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
-#: The option by which each server listens on another port than that of the page.
+#: The port of each server on the pages, and the option by which it listens on another one.
 PORT = {
-    "flask": "--port {}",
-    "uvicorn": "--port {}",
-    "gunicorn": "--bind 127.0.0.1:{}",
-    "python": "{}",
+    "flask": ("5000", "--port {}"),
+    "uvicorn": ("8000", "--port {}"),
+    "gunicorn": ("8000", "--bind 127.0.0.1:{}"),
+    "python": ("8000", "{}"),
+    "npm": ("5173", "-- --port {} --strictPort"),
 }
+ADDRESS = re.compile(r"(?<=//)(127\.0\.0\.1|localhost):(\d+)")
 #: Files of the reader's own site, and of its tests.
-SITE = ("app.py", "config/views.py", "log_in.py", "config/tests.py")
+SITE = ("app.py", "config/views.py", "log_in.py", "config/tests.py", "page/src/App.jsx")
 MOST_LINES = 15
 
 
@@ -53,13 +58,18 @@ def blocks(page: str) -> Iterator[tuple[str, dict[str, str], str]]:
 def own_lines(page: str) -> int:
     """How many lines a reader writes for qrlogin: statements besides imports, and lines of tags.
 
-    A statement that is printed on several lines is one line.
+    A statement of Python that is printed on several lines is one line. Of JavaScript, all lines
+    count but imports and closing brackets; of the settings of Vite, those that name qrlogin.
     """
     count = 0
     for language, options, text in blocks(page):
         name = options.get("file", options.get("append", ""))
         if language == "html":
             count += len(re.findall(r"qr-(?:login|approve)(?:-element)? ?.*$", text, re.MULTILINE))
+        elif name.endswith("vite.config.js"):
+            count += text.count("/qrlogin")
+        elif language == "jsx" and name not in SITE:
+            count += len(re.findall(r"^(?!import )(?=.*\w).*$", text, re.MULTILINE))
         elif language == "python" and name not in SITE:
             nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
             count += len([n for n in nodes if not isinstance(n, ast.Import | ast.ImportFrom)])
@@ -107,6 +117,17 @@ def surroundings(wheel: Path, folder: Path) -> dict[str, str]:
     }
 
 
+def give_npm(folder: Path) -> None:
+    """Put the npm and the Node of the tests on the person's PATH. Skips the test without them."""
+    command, node = next(npm_parts.npms(), None), npm_parts.node()
+    if command is None or node is None:
+        missing("npm", npm_parts.HOW)
+    for name, called in (("npm", command), ("node", [node])):
+        program = folder / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, called))} "$@"\n')
+        program.chmod(0o755)
+
+
 def script(page: str) -> tuple[str, str]:
     """The shell script of all steps up to the server, and the command that starts the server."""
     steps, server = ["set -e"], ""
@@ -130,12 +151,14 @@ def test_a_reader_of_the_tutorial_logs_in(
 ) -> None:
     began = time.monotonic()
     page = tutorial.read_text("utf-8")
-    (printed,) = set(re.findall(r"server=(\d+)", page))
-    port = servers.free_port()
-    steps, server = script(page.replace(f"127.0.0.1:{printed}", f"127.0.0.1:{port}"))
+    ports = {number: str(servers.free_port()) for _, number in ADDRESS.findall(page)}
+    page = ADDRESS.sub(lambda found: f"{found[1]}:{ports[found[2]]}", page)
+    steps, server = script(page)
     folder = tmp_path / "empty"
     folder.mkdir()
     env = surroundings(wheel, tmp_path / "person")
+    if "npm " in steps:
+        give_npm(tmp_path / "person")
     said = output("bash", "-c", steps, cwd=folder, env=env)
     (installed,) = folder.glob(".venv/lib/*/site-packages/qrlogin/__init__.py")
     assert zipfile.ZipFile(wheel).read("qrlogin/__init__.py") == installed.read_bytes()
@@ -143,14 +166,25 @@ def test_a_reader_of_the_tutorial_logs_in(
     assert promise in said.splitlines(), said
     pairs = (tmp_path / "env").read_text("utf-8").split("\0")
     env = dict(pair.split("=", 1) for pair in pairs if pair)
-    command = f"exec {server} {PORT[server.split()[0]].format(port)}"
+    (site,) = re.findall(r"Open <(.+)/>", page)
+    command = ""
+    for part in server.split(" & "):
+        number, option = PORT[part.split()[0]]
+        command += f"& exec {part} {option.format(ports[number])} "
     log = (tmp_path / "log").open("w+")
     process = subprocess.Popen(
-        ["bash", "-c", command], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
+        ["bash", "-c", command.removeprefix("& ")],
+        cwd=folder,
+        env=env,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     try:
-        eventually(lambda: listens(port) or process.poll() is not None, seconds=60)
-        scan_and_approve(chromium, f"http://127.0.0.1:{port}", env.get("DJANGO_SUPERUSER_PASSWORD"))
+        eventually(
+            lambda: all(map(listens, ports.values())) or process.poll() is not None, seconds=60
+        )
+        scan_and_approve(chromium, site, env.get("DJANGO_SUPERUSER_PASSWORD"))
     except BaseException:
         print((tmp_path / "log").read_text())
         raise
@@ -165,9 +199,10 @@ def test_a_reader_of_the_tutorial_logs_in(
     print(f"{tutorial.stem}: {commands} commands, {own_lines(page)} lines, {seconds:.0f} s")
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def listens(port: str) -> bool:
+    with suppress(OSError), socket.create_connection(("localhost", int(port)), timeout=1):
+        return True
+    return False
 
 
 def scan_and_approve(chromium: Browser, site: str, password: str | None) -> None:
