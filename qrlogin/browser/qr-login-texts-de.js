@@ -74,7 +74,7 @@ export default {
     "wrongDigits_other": "Das sind nicht die Ziffern vom anderen Bildschirm. Sie haben noch {n} Versuche.",
     "mismatched": "Anmeldung abgelehnt",
     "mismatchedText": "Die Ziffern waren dreimal falsch, deshalb wurde niemand angemeldet. Wenn Sie diese Anmeldung begonnen haben, lassen Sie sich auf der Anmeldeseite einen neuen Code anzeigen und scannen Sie ihn.",
-    "left": "Noch {time} Zeit für Ihre Entscheidung",
+    "left": "Verbleibende Zeit: {time}",
     "minutes_one": "Läuft innerhalb einer Minute ab", "minutes_other": "Läuft innerhalb von {n} Minuten ab",
     "seconds_one": "Läuft innerhalb einer Sekunde ab", "seconds_other": "Läuft innerhalb von {n} Sekunden ab",
     "sending": "Ihre Antwort wird gesendet…", "sendingText": "",
