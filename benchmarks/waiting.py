@@ -371,7 +371,8 @@ async def measure(
         after = await server.ask("stats")
         ends = max(browser.answered_at for browser in browsers)
         waited = sorted(
-            max(0.0, browser.answered_at - at) for browser, at in zip(browsers, scanned, strict=True)
+            max(0.0, browser.answered_at - at)
+            for browser, at in zip(browsers, scanned, strict=True)
         )
         answers = Counter(f"{browser.status} {browser.state}" for browser in browsers)
         return {

@@ -66,7 +66,7 @@ const STYLE = `${TOKENS}
 ::slotted(*) { margin-block: 0 }
 .compare p:not(.code) { text-wrap: balance }
 :is(.title, .end .hint, .compare p):lang(zh) { word-break: keep-all } /* breaks after a clause */
-:is(.title, .end .hint, .compare p):lang(ja) { word-break: auto-phrase }
+:is(.title, .end .hint, .compare p, button):lang(ja) { word-break: auto-phrase }
 em { font-style: normal; font-weight: 650; color: var(--ink) }
 .body { display: grid; gap: 1rem }
 .compare { display: grid; gap: .75rem; justify-items: center; color: var(--muted) }
@@ -96,7 +96,8 @@ dt { color: var(--muted); max-inline-size: 8rem } dd { font-weight: 600 } .host 
 .actions { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem }
 .answers { display: contents }
 .actions > * { grid-column: 1 / -1 }
-.actions > .deny, .actions > .approve { grid-column: auto; min-block-size: 3.75rem }
+.actions > .deny, .actions > .approve { grid-column: auto; min-block-size: 3.75rem;
+  padding-inline: .25rem }
 .deny { color: var(--on-alarm); background: var(--alarm); border-color: var(--alarm) }
 .approve { color: var(--on-accent); background: var(--accent); border-color: var(--accent) }
 .button, .link { min-block-size: 2.875rem; line-height: 1.25 }
@@ -456,7 +457,7 @@ export class Card {
     const other = to.origin !== location.origin;
     const words = { host: make("b", "", {}, untrusted(to.host)) };
     return make("a", "link primary", { href: to.href, target: "_blank", rel: "noopener" },
-      ...fill(this.#texts[other ? "stepAt" : "step"], words));
+      make("span", "", {}, ...fill(this.#texts[other ? "stepAt" : "step"], words)));
   }
 
   /** Shows the times of the question. The text that screen readers read aloud changes four times

@@ -77,7 +77,7 @@ export default {
     "wrongDigits_other": "Das sind nicht die Ziffern vom anderen Bildschirm. Sie haben noch {n} Versuche.",
     "mismatched": "Anmeldung abgelehnt",
     "mismatchedText": "Die Ziffern waren dreimal falsch, deshalb wurde niemand angemeldet. Wenn Sie diese Anmeldung begonnen haben, lassen Sie sich auf der Anmeldeseite einen neuen Code anzeigen und scannen Sie ihn.",
-    "left": "Noch {time} Zeit für Ihre Entscheidung",
+    "left": "Verbleibende Zeit: {time}",
     "sending": "Ihre Antwort wird gesendet…", "sendingText": "",
     "retrying": "Verbindungsproblem. Neuer Versuch…",
     "busy": "Sie haben viele Codes gescannt. Einen Moment…",

@@ -47,7 +47,7 @@ export default {
     "found": "Demande de connexion",
     "foundText": "Quelqu’un veut se connecter à {site}. Vérifiez les détails avant d’approuver.",
     "compare": "Votre autre appareil affiche-t-il exactement ce code\u202f?",
-    "compareHint": "Si quelqu’un vous a envoyé ce code, arrêtez-vous là. En l’approuvant, vous connecteriez *cette personne* à votre compte.",
+    "compareHint": "Si quelqu’un vous a envoyé ce code, n’allez pas plus loin. En l’approuvant, vous connecteriez *cette personne* à votre compte.",
     "otherCode": "Il affiche un autre code",
     "typing": "Saisissez le code",
     "typingText": "Le code se trouve sur l’écran de l’appareil que vous voulez connecter. Il a huit lettres, par exemple {sample}.",

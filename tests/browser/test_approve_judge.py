@@ -127,6 +127,8 @@ async def test_a_step_at_another_site_is_named(chromium: Browser, tmp_path: Path
             link = phone.element.get_by_role("link", name="Go to this step at id.example.com")
             assert await link.get_attribute("href") == ELSEWHERE
             assert await link.get_attribute("rel") == "noopener"
+            inside = await link.evaluate("it => [...it.childNodes].map((each) => each.nodeName)")
+            assert inside == ["SPAN"], "each part of the sentence would be a line of its own"
             await phone.shot("stepup-elsewhere")
 
 
