@@ -8,7 +8,7 @@ Times are those of the server's clock. `NOTIFY` carries the login_id to the othe
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
@@ -19,7 +19,7 @@ from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Outcome
 from qrlogin.stores.forks import in_each_child
-from qrlogin.stores.outages import LOST_CONNECTION
+from qrlogin.stores.outages import LOST_CONNECTION, attempt_seconds
 from qrlogin.stores.sql_records import SLICE, TABLE_NAME, Applied, StoredRow, apply
 
 #: Seconds to wait for one notification. The thread that listens sees after each that the store was
@@ -28,11 +28,14 @@ _TICK_SECONDS: Final = 0.25
 _NEVER: Final = float("inf")
 #: Seconds for a connection that no call waits for.
 _CONNECT_SECONDS: Final = 10.0
-#: Seconds for the connection that listens: browsers wait for it. After them it is tried again.
+#: Seconds for the connection that listens, at most: browsers wait for it. After them it is tried
+#: again.
 _LISTEN_SECONDS: Final = 2.0
-#: Seconds of silence after which the listening connection notifies itself. If that does not arrive
-#: within as many seconds, the connection is dead, or leads to a pooler that does not keep LISTEN.
-_SILENCE_SECONDS: Final = 1.0
+#: Seconds of silence after which the listening connection notifies itself.
+_SILENCE_SECONDS: Final = 0.5
+#: If that does not arrive within so many seconds, the connection is dead, or leads to a pooler that
+#: does not keep LISTEN.
+_ANSWER_SECONDS: Final = 0.75
 _ALIVE: Final = "alive"  # no login_id is so short
 
 _EXISTS: Final = f"SELECT to_regclass('{TABLE_NAME}')"
@@ -119,6 +122,7 @@ class PostgresDatabase:
         self._options = {**defaults, **options}
         self._now = now
         self._is_made = False
+        self._failed = 0  # attempts to listen since the last one that worked
         self._begin_afresh()
         in_each_child(self._begin_afresh)
 
@@ -140,13 +144,20 @@ class PostgresDatabase:
         :param command: what to apply.
         :param ends: when to give up, by `monotonic`.
         """
+        # Half of the time for the first attempt: its connection may be open on this side only, and
+        # so may be those that are idle. The same command again is harmless.
+        with suppress(TimeoutError):
+            return self._apply(command, ends - (ends - monotonic()) / 2)
+        self.close()
+        return self._apply(command, ends)
+
+    def _apply(self, command: Command, ends: float) -> Outcome:
         while True:
             with self._connection(ends) as connection:
                 try:
                     applied = self._try(connection, command)
                 except psycopg.OperationalError:
-                    # A connection that was idle is lost if the server has restarted. The same
-                    # command again is harmless: it cannot take effect twice.
+                    # A connection that was idle is lost if the server has restarted.
                     if not connection.was_idle:
                         raise
                     applied = None
@@ -190,11 +201,13 @@ class PostgresDatabase:
 
         :param is_closed: whether to end.
         """
-        ends = monotonic() + _LISTEN_SECONDS
+        ends = monotonic() + min(attempt_seconds(self._failed), _LISTEN_SECONDS)
+        self._failed += 1
         connection = self._open(ends)
         try:
             connection.ends = ends
             connection.execute(f"LISTEN {TABLE_NAME}")
+            self._failed = 0
             yield None  # what was published before is lost
             silent_seconds, asked = 0.0, False
             while not is_closed():
@@ -207,10 +220,10 @@ class PostgresDatabase:
                     silent_seconds, asked = 0.0, False
                 else:
                     silent_seconds += _TICK_SECONDS
-                if silent_seconds >= _SILENCE_SECONDS:
+                if silent_seconds >= (_ANSWER_SECONDS if asked else _SILENCE_SECONDS):
                     if asked:
                         raise ConnectionError("no notification arrives")
-                    connection.ends = monotonic() + _SILENCE_SECONDS
+                    connection.ends = monotonic() + _ANSWER_SECONDS
                     connection.execute(_NOTIFY, {"id": _ALIVE})
                     silent_seconds, asked = 0.0, True
                 yield arrived - {_ALIVE}

@@ -27,7 +27,7 @@ from qrlogin.login import QRLogin
 
 log: Final = logging.getLogger("qrlogin")
 
-_CHECK_SECONDS: Final = 0.25  # between two checks whether the server is about to end this process
+_CHECK_SECONDS: Final = 0.05  # between two checks whether the server is about to end this process
 
 _Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers
 

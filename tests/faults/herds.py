@@ -98,7 +98,7 @@ async def _settle(server: Server, tasks: int) -> Any:
 async def _park_and_leave(server: Server, kind: str, browsers: int) -> list[str]:
     """Returns the codes of the logins whose browsers have left."""
     parked, codes = await waiting.park(server, kind, browsers)
-    await waiting.until_quiet(server)
+    await waiting.until_quiet(server, browsers)
     for browser in parked:
         browser.writer.transport.abort()  # a reset, as of a phone that lost its network
     return codes
@@ -121,7 +121,7 @@ async def leave(name: str, browsers: int, url: str, kind: str) -> Herd:
             await _park_and_leave(server, kind, browsers)
             before = await _settle(server, tasks)
         parked, codes = await waiting.park(server, kind, browsers)
-        await waiting.until_quiet(server)
+        await waiting.until_quiet(server, browsers)
         witnesses, first = await waiting.park(server, kind, WITNESSES)
         reading = [asyncio.create_task(browser.read_news()) for browser in witnesses]
         await server.ask("watch")

@@ -706,7 +706,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         ("Redis, asyncio",),
         Size(100, 1),
         Size(1000, 1),
-        Size(4000, 3),
+        Size(8000, 3),
     ),
     Scenario(
         "D20",

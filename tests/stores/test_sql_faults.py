@@ -100,6 +100,18 @@ def test_a_connection_that_cannot_listen_is_given_up_within_seconds(postgres_url
             proxy.cut()
 
 
+def test_a_call_over_a_connection_that_falls_silent_is_made_again_over_a_new_one(
+    postgres_url: str,
+) -> None:
+    """After half of its time. What is open on this side only says nothing."""
+    with Proxy(urlsplit(postgres_url).port or 0) as proxy:
+        address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
+        with QRLogin(SQLStore(address, timeout=4), **WITH) as qr:
+            login = qr.begin()
+            proxy.freeze()
+            assert qr.scan(login.scan_code, **ALICE).state is State.SCANNED
+
+
 @pytest.mark.parametrize("colour", ["blocks", "awaited"])
 def test_a_silent_server_costs_no_more_than_the_timeout(
     own_postgres: PostgresServer, colour: str
