@@ -1,4 +1,4 @@
-"""Browsers leave a server with threads. `python -m tests.faults.threaded` has a thousand of them."""
+"""Browsers leave a server with threads. `python -m tests.faults.threaded` has a thousand."""
 
 import asyncio
 
