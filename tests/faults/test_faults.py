@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from time import sleep
 
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from qrlogin.clock import now_ms
+from qrlogin.clock import monotonic, now_ms
 from qrlogin.step import Command, Record, Reply, step
 from qrlogin.stores.listeners import Listeners, LocalListener
 from tests.faults import __main__ as command
@@ -147,6 +148,19 @@ def test_a_call_that_takes_longer_than_its_budget_is_late(monkeypatch: pytest.Mo
     with crowd.Crowd(row, lambda: store) as people:
         people.play(lambda: row.logins >= 1)
     assert row.wrong.keys() == {"late"}
+
+
+def test_a_process_knows_how_long_it_had_no_turn() -> None:
+    """A call that waited for a processor is not late: the store cannot give it one."""
+    starvation = crowd.Starvation()
+    began = monotonic()
+    sum(range(20_000_000))  # one instruction for the interpreter: no other thread runs meanwhile
+    busy = monotonic() - began
+    sleep(3 * starvation.BEAT)
+    starvation.stop()
+    ended = monotonic()
+    assert busy - 2 * starvation.BEAT < starvation.between(began, ended) <= ended - began
+    assert starvation.between(ended + 1, ended + 2) == 0
 
 
 def test_a_browser_is_late_from_the_moment_at_which_the_store_could_answer(
