@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.servers import LOOPBACK, STOP_SECONDS, free_port
-from tests.wire.clock import eventually
+from tests.wire.clock import START_SECONDS, eventually
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -163,7 +163,7 @@ class Server:
                 stderr=log,
                 start_new_session=True,  # so that `close` can also end its children
             )
-        eventually(lambda: self.answers() or self.ended())
+        eventually(lambda: self.answers() or self.ended(), START_SECONDS)
         assert not self.ended(), self.log
 
     @property

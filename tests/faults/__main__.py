@@ -103,7 +103,8 @@ def main(argv: Sequence[str]) -> int:
 
     def is_kept(row: Mapping[str, Any]) -> bool:
         this = {**origin, "size": options.size, "seed": options.seed}
-        return all(row[name] == value for name, value in this.items())
+        # A row without a login could not be played, such as on a machine that was too busy.
+        return row["logins"] > 0 and all(row[name] == value for name, value in this.items())
 
     kept = {report.key(row) for row in report.read()["rows"] if is_kept(row)}
 

@@ -69,12 +69,41 @@ class Stuck(Exception):
     """A caller has asked again for as long as it has patience."""
 
 
+class Starvation:
+    """How long this process waited for a processor, from a thread that wakes up late with it."""
+
+    BEAT: Final = 0.05
+
+    def __init__(self) -> None:
+        self._late, self._stop = list[tuple[float, float]](), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="starvation", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        due = monotonic() + self.BEAT
+        while not self._stop.wait(max(0.0, due - monotonic())):
+            now = monotonic()
+            self._late.append((now, now - due))
+            due = now + self.BEAT
+
+    def between(self, called: float, ended: float) -> float:
+        """Seconds of this time in which no thread got its turn."""
+        return sum(
+            min(late, at - called) for at, late in self._late if called < at < ended + self.BEAT
+        )
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
 class Histories:
     """The calls of every login that is under way, and what is wrong with single calls."""
 
     def __init__(self, row: Row) -> None:
         self._row = row
         self._calls = defaultdict[str, list[Call]](list)
+        self._slow, self._starvation = list[tuple[str, float, float]](), Starvation()
 
     def answered(self, command: Command, called: float, reply: Reply) -> None:
         self._add(Call(command, called, monotonic(), reply))
@@ -89,13 +118,21 @@ class Histories:
         self._add(Call(command, called, inf, None), monotonic())
 
     def _add(self, call: Call, ended: float = 0.0) -> None:
-        took = (ended or call.returned) - call.called
-        if took > BUDGET:
-            self._row.add("late", f"{call.command.row.name} took {took:.2f} s")
+        ended = ended or call.returned
+        if ended - call.called > BUDGET:
+            self._slow.append((call.command.row.name, call.called, ended))
         self._calls[call.command.login_id].append(call)
 
     def pop(self, login_id: str) -> Sequence[Call]:
         return self._calls.pop(login_id, [])
+
+    def close(self) -> None:
+        """Count the calls that were late, without the time in which this process had no turn."""
+        self._starvation.stop()
+        for name, called, ended in self._slow:
+            took = ended - called
+            if took - self._starvation.between(called, ended) > BUDGET:
+                self._row.add("late", f"{name} took {took:.2f} s")
 
 
 class RecordedStore:
@@ -229,6 +266,7 @@ class Crowd:
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
+        self._histories.close()
         # Only now is the end of each outage known.
         for changed, seen in self._seen:
             self.row.recovered(self._outages.since(changed, seen))

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from time import sleep
 
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from qrlogin.clock import now_ms
+from qrlogin.clock import monotonic, now_ms
 from qrlogin.step import Command, Record, Reply, step
 from qrlogin.stores.listeners import Listeners, LocalListener
 from tests.faults import __main__ as command
@@ -147,6 +148,19 @@ def test_a_call_that_takes_longer_than_its_budget_is_late(monkeypatch: pytest.Mo
     with crowd.Crowd(row, lambda: store) as people:
         people.play(lambda: row.logins >= 1)
     assert row.wrong.keys() == {"late"}
+
+
+def test_a_process_knows_how_long_it_had_no_turn() -> None:
+    """A call that waited for a processor is not late: the store cannot give it one."""
+    starvation = crowd.Starvation()
+    began = monotonic()
+    sum(range(20_000_000))  # one instruction for the interpreter: no other thread runs meanwhile
+    busy = monotonic() - began
+    sleep(3 * starvation.BEAT)
+    starvation.stop()
+    ended = monotonic()
+    assert busy - 2 * starvation.BEAT < starvation.between(began, ended) <= ended - began
+    assert starvation.between(ended + 1, ended + 2) == 0
 
 
 def test_a_browser_is_late_from_the_moment_at_which_the_store_could_answer(
@@ -314,7 +328,8 @@ def test_a_run_is_continued_where_it_was_stopped(
         played.append(store)
         if store == "SQLite":
             return "no disk"
-        return Row(scenario.name, store, seed, logins=1234, faults=7)
+        logins = 0 if store == "PostgreSQL" else 1234
+        return Row(scenario.name, store, seed, logins=logins, faults=7)
 
     monkeypatch.setattr(command, "play", play)
     run = ["D7", "--long", "--seed", "99", "--write", "--jobs", "1"]
@@ -322,12 +337,13 @@ def test_a_run_is_continued_where_it_was_stopped(
     assert command.main([*run, "--minutes", "-1"]) == 0
     assert played == []
     assert f"{len(stores)} rows were not played" in capsys.readouterr().out
-    assert command.main([*run, "--store", "Redis", "SQLite"]) == 0
+    assert command.main([*run, "--store", "Redis", "PostgreSQL", "SQLite"]) == 0
     page = report.PAGE.read_text("utf-8")
     assert "| Redis | release | 1 234 | 7 |" in page
     assert "- D7, Redis: 1 234 of 2 000 logins, 7 of 40 faults, in 0 s" in page
     assert "- D7, SQLite: no disk" in page
     assert command.main([*run, "--continue"]) == 0
-    assert played == ["Redis", "SQLite", *(each for each in stores if each != "Redis")]
+    again = [store for store in stores if store != "Redis"]  # the others have no login
+    assert played == ["Redis", "PostgreSQL", "SQLite", *again]
     kept = [report.key(row) for row in report.read()["rows"]]
     assert len(kept) == len({*kept})
