@@ -10,12 +10,6 @@ import httpx2
 from tests.examples.running import Running, prepare
 from tests.examples.visitors import PASSWORD, Visitor
 
-#: What lets an account open the page: the commands of the READMEs.
-COMMANDS = {
-    "Flask": "flask --app app staff {name}",
-    "FastAPI": "python staff.py {name}",
-    "Django": "python manage.py createsuperuser --noinput --username {name} --email o@example.com",
-}
 DJANGO_LIST, DJANGO_ACT = "/staff/accounts/phonelogin/", "/staff/accounts/phonelogin/act"
 
 
@@ -26,8 +20,12 @@ def signed_in(server: Running, name: str) -> Visitor:
     if not is_django:
         visitor.send_form("/signup", name=name, password=PASSWORD)
     env = {**server.env, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-    command = COMMANDS[server.example.name].format(name=shlex.quote(name))
-    prepare(command, server.folder, env)
+    section = server.example.readme.partition("## The operator's page")[2]
+    command = section.partition("```sh\n")[2].partition("\n")[0]
+    if is_django:  # it would ask for these
+        command += " --noinput --email olga@example.com --username alice"
+    assert "alice" in command
+    prepare(command.replace("alice", shlex.quote(name)), server.folder, env)
     if is_django:
         answer = visitor.send_form("/login", name=name, password=PASSWORD)
         assert answer.status_code == 302, answer.text
