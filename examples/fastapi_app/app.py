@@ -437,7 +437,7 @@ app.add_middleware(SecurityHeaders, docs=app.docs_url, secure=settings.secure)
 app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
 app.include_router(pages)
 
-slots = WaitSlots(settings.max_waiting)
+slots = WaitSlots(settings.max_waiting or 0)  # None only without the default of settings.py
 describe = BrowserContext(proxies=settings.proxies)
 native = Native(qr.core, user_codes=settings.policy.user_codes, describe=describe)
 native_endpoint = AsyncEndpoint(qr, native, max_waiting=slots, paused=is_paused)
