@@ -204,7 +204,7 @@ def test_every_command_in_the_docs_is_one_that_the_program_takes() -> None:
 #: What checks the blocks of each language on these pages. Python runs in every page.
 CHECKED = {
     "proxies": {"sh", "nginx", "caddyfile", "haproxy", "apache"},  # tests/proxies
-    "mobile": {"swift", "kotlin", "dart", "js", "jsx", "xml", "nginx"},  # tests/test_docs_mobile.py
+    "mobile": {"sh", "swift", "kotlin", "dart", "js", "jsx", "xml", "nginx"},  # test_docs_mobile.py
     "components": {"html", "jsx", "vue", "svelte", "ts"},  # tests/browser/test_components.py
     "troubleshooting": {"text"},  # above
     "devices": set[str](),
