@@ -6,6 +6,7 @@ play them, Node runs the module for React Native, and parsers find mistakes in t
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -209,6 +210,28 @@ console.log(JSON.stringify(said))
     assert outcome == "confirmed"
     assert denied[:2] == [409, "denied"]
     assert unknown[:2] == [401, "unauthenticated"]
+
+
+def test_curl_approves_as_an_app_does() -> None:
+    if not shutil.which("curl"):
+        missing("curl", "apt-get install curl")
+    port = free_port()
+    origin = f"http://{LOOPBACK}:{port}"
+    with served(port, origin, f"{origin}/qr", ()):
+        begun = httpx2.post(
+            f"{origin}/qrlogin/begin", json={"deliver": "body"}, trust_env=False, timeout=30
+        ).json()
+        (script,) = blocks("sh")
+        for example, used in (
+            ("https://example.com/qr/…", begun["verification_uri_complete"]),
+            ("https://example.com", origin),
+            ("token-of-the-app", "phone-of-alice"),
+        ):
+            assert example in script
+            script = script.replace(example, used)
+        printed = run(["bash", "-c", script], no_proxy="*")
+    states = re.findall(r'"state":"(\w+)"', printed)
+    assert states == ["pending", "scanned", "confirmed", "confirmed"]
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,9 @@ def check_origin(request: Request, origin: str) -> bool:
     """
     sent, site = one_header(request, "origin"), one_header(request, "sec-fetch-site")
     if sent is not None and sent != origin:
-        raise ForeignOrigin("Origin is not the site that this service is configured for")
+        raise ForeignOrigin(
+            "Origin is not the site that this service is configured for: its log says more"
+        )
     if site is not None and site not in _OWN_PAGES:
         raise Forbidden("a page of another site sent this request")
     return sent is not None or site is not None
