@@ -240,6 +240,31 @@ def test_an_async_application_drains_when_its_server_has_served_its_requests(
     asyncio.run(story())
 
 
+def test_a_worker_is_looked_at_many_times_a_second(handlers: None) -> None:
+    """gunicorn's worker for gevent looks once a second whether its connections have ended: its
+    waits must have ended by then, or it stays for another second.
+    """
+
+    class Watched(Worker):
+        looks = 0
+
+        @property  # type: ignore[override]
+        def alive(self) -> bool:
+            self.looks += 1
+            return True
+
+        @alive.setter
+        def alive(self, _: bool) -> None:
+            """It serves for ever."""
+
+    worker, qr = Watched(max_requests=100), blocking()
+    signal.signal(signal.SIGTERM, worker.handle_exit)
+    drain_on_signals(qr)
+    time.sleep(1)
+    assert worker.looks > 6
+    qr.drain()
+
+
 @for_each_row("server", [Worker(max_requests=sys.maxsize), Server(limit=None)])
 def test_a_worker_that_serves_for_ever_is_not_watched(handlers: None, server: Any) -> None:
     signal.signal(signal.SIGTERM, server.handle_exit)
