@@ -201,7 +201,7 @@ def stopped(store: Store, size: Size, seed: int) -> Row:
         else:
             server = stack.enter_context(nemesis.kept_redis())
             url, strike = server.url, nemesis.stops(server, size.longest)
-        attack = Nemesis(strike, (0.2, 1.0), seed, outages)
+        attack = Nemesis(strike, nemesis.gaps(size.longest), seed, outages)
         return play(row, store, size, url, attack, outages=outages)
 
 
