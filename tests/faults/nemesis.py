@@ -78,6 +78,15 @@ class Nemesis:
             raise RuntimeError("the nemesis failed") from self._error
 
 
+def gaps(longest: float) -> tuple[float, float]:
+    """The shortest and the longest time between two outages: callers who ask for a minute must find
+    the store there before it ends.
+
+    :param longest: seconds that one outage lasts at most.
+    """
+    return 0.2, max(1.0, longest / 4)
+
+
 @contextlib.contextmanager
 def kept_redis(*options: str) -> Iterator[RedisServer]:
     """A Redis that has what it answers in its file, and finds it there when it starts again.

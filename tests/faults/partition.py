@@ -81,7 +81,7 @@ def _link(state: str) -> None:
 
 def main(store: str, logins: str, faults: str, seconds: str, longest: str, seed: str) -> None:
     from tests.faults.crowd import Outages
-    from tests.faults.nemesis import Nemesis
+    from tests.faults.nemesis import Nemesis, gaps
     from tests.faults.scenarios import STORES, Size, address_of, play
 
     logging.disable(logging.CRITICAL)
@@ -89,7 +89,7 @@ def main(store: str, logins: str, faults: str, seconds: str, longest: str, seed:
     row, outages = Row("D16", store, int(seed)), Outages()
     size = Size(int(logins), int(faults), float(seconds))
     with address_of(STORES[store]) as url:
-        attack = Nemesis(cuts(float(longest)), (0.3, 1.0), row.seed, outages)
+        attack = Nemesis(cuts(float(longest)), gaps(float(longest)), row.seed, outages)
         play(row, STORES[store], size, url, attack, outages=outages)
     kept = {name: value for name, value in vars(row).items() if not name.startswith("_")}
     print(json.dumps({**kept, "expects": sorted(row.expects)}))

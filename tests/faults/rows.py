@@ -67,7 +67,7 @@ class Row:
         """
         with self._lock:
             setattr(self, what, getattr(self, what) + times)
-            if why and len(self.failures) < _KEPT:
+            if why and what not in self.expects and len(self.failures) < _KEPT:
                 self.failures.append(f"{what}: {why}")
 
     def recovered(self, seconds: float) -> None:

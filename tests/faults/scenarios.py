@@ -201,7 +201,7 @@ def stopped(store: Store, size: Size, seed: int) -> Row:
         else:
             server = stack.enter_context(nemesis.kept_redis())
             url, strike = server.url, nemesis.stops(server, size.longest)
-        attack = Nemesis(strike, (0.2, 1.0), seed, outages)
+        attack = Nemesis(strike, nemesis.gaps(size.longest), seed, outages)
         return play(row, store, size, url, attack, outages=outages)
 
 
@@ -482,9 +482,8 @@ def parked(store: Store, size: Size, seed: int) -> Row:
                     row.add("lost", f"a wait returned {seen.state}")
 
             waiting = [asyncio.create_task(browser(login)) for login in logins]
-            while len(recorded(qr)) < len(logins):
+            while not are_held(qr, len(logins)):
                 await asyncio.sleep(0.05)
-            await asyncio.sleep(0.5)
             for _ in range(size.faults):
                 since = await asyncio.to_thread(nemesis.crash, server)
                 row.add("faults")
@@ -501,8 +500,9 @@ def parked(store: Store, size: Size, seed: int) -> Row:
             for changed, seen in seen_at:
                 row.recovered(outages.since(changed, seen))
 
-    def recorded(qr: AsyncQRLogin) -> Any:
-        return qr._store._listeners  # type: ignore[attr-defined]
+    def are_held(qr: AsyncQRLogin, count: int) -> bool:
+        """Whether so many waits have read their login. Before, an outage ends them."""
+        return len(qr._watches) == count and all(each._read_at for each in qr._watches)
 
     with nemesis.kept_redis() as server:
         asyncio.run(scenario(server))
