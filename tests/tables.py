@@ -1,7 +1,7 @@
 """A test that is one table: it runs every row, and its failure lists the rows that failed.
 
 It is for rows that take microseconds. As parametrized items, hundreds of them would take each
-worker longer to collect than to run.
+worker longer to collect than to run. `in_matrix` is for rows that take seconds.
 """
 
 import functools
@@ -49,6 +49,14 @@ def for_each_row(
         return every_row
 
     return decorate
+
+
+def in_matrix(rows: Iterable[Any]) -> list[Any]:
+    """Rows of `pytest.mark.parametrize` for `make matrix` alone: others prove the same rule."""
+    return [
+        pytest.param(*(row if isinstance(row, tuple) else (row,)), marks=pytest.mark.matrix)
+        for row in rows
+    ]
 
 
 def _said(values: dict[str, object], error: BaseException) -> str:

@@ -26,6 +26,7 @@ from tests import oracle
 from tests.cases import KEEP, NO_NUMBERS, NOW, NUMBERS, ROWS, Case, cases
 from tests.security_rows import counted, row
 from tests.stores.redis_records import as_hash, as_text_of, read_record
+from tests.tables import in_matrix
 
 LIVES = NOW + 10**9  # the expiry of an existing key, which no row may change
 BATCH = 500
@@ -248,20 +249,29 @@ def test_lua_on_a_real_redis_decides_every_case_as_python_does(
         agree(listed, wanted, in_lua(client, listed))
 
 
+#: Every tenth case, of every row; `make matrix` runs them all.
+EACH_TENTH_OR_ALL = pytest.mark.parametrize("every", [10, *in_matrix([1])])
+
+
 @pytest.mark.long
-def test_lua_decides_about_a_hash_as_about_a_text(listed: list[Case], redis_url: str) -> None:
+@EACH_TENTH_OR_ALL
+def test_lua_decides_about_a_hash_as_about_a_text(
+    listed: list[Case], redis_url: str, every: int
+) -> None:
     """Every row goes on with a record that a process of an older version began, as a hash."""
-    sample = listed[::5]
+    sample = listed[::every]
+    assert {case.command.row.name for case in sample} == {row.name for row in ROWS}
     with redis.Redis.from_url(redis_url) as client:
         agree(sample, in_python(sample), in_lua(client, sample, hashes=True))
 
 
 @pytest.mark.long
+@EACH_TENTH_OR_ALL
 def test_lua_that_writes_an_unchanged_record_again_decides_as_python_does(
-    listed: list[Case], redis_url: str
+    listed: list[Case], redis_url: str, every: int
 ) -> None:
     """A store with a durability has these scripts."""
-    sample = [case for case in listed if case.command.row.durable][::4]
+    sample = [case for case in listed if case.command.row.durable][::every]
     with redis.Redis.from_url(redis_url) as client:
         for hashes in (False, True):
             agree(sample, in_python(sample), in_lua(client, sample, hashes=hashes, durable=True))

@@ -55,11 +55,17 @@ def stub() -> Iterator[Stub]:
 def login_page(
     request: pytest.FixtureRequest, loop: asyncio.Runner, chromium: Browser, tmp_path: Path
 ) -> Iterator[LoginPage]:
-    """A new browser profile with one page. Fails at the end if anything went wrong on the page."""
+    """A new browser profile with one page. Fails at the end if anything went wrong on the page.
+
+    It prefers reduced motion, because a page that waits with a moving ring takes an eighth of a
+    core. The pages of tests/examples move.
+    """
     if "stub" in request.fixturenames:
         # The server starts first and stops last, because an open page reports its absence.
         request.getfixturevalue("stub")
-    context = loop.run(chromium.new_context(viewport={"width": 1000, "height": 720}))
+    context = loop.run(
+        chromium.new_context(viewport={"width": 1000, "height": 720}, reduced_motion="reduce")
+    )
     page = loop.run(LoginPage.in_context(context, tmp_path))
     yield page
     loop.run(context.close())

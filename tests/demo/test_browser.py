@@ -36,6 +36,7 @@ async def login_page_and_phone(
     context = await chromium.new_context(
         viewport={"width": width, "height": 800},
         color_scheme=scheme,  # type: ignore[arg-type]
+        reduced_motion="reduce",
     )
     login_page, phone = (
         await LoginPage.in_context(context, shots),

@@ -35,7 +35,9 @@ async def gallery(
     chromium: Browser, demo: RunningDemo, shots: Path, query: str, width: int = 1500
 ) -> AsyncIterator[LoginPage]:
     """The page, once each figure shows its state. The policy allowed everything on it."""
-    context = await chromium.new_context(viewport={"width": width, "height": 900}, locale="en-GB")
+    context = await chromium.new_context(
+        viewport={"width": width, "height": 900}, locale="en-GB", reduced_motion="reduce"
+    )
     page = await LoginPage.in_context(context, shots)
     page.forgives("/gallery/")  # what the elements log about the refusals that they show
     sent: list[str] = []

@@ -56,7 +56,9 @@ async def test_a_person_logs_in_with_a_match_code_by_keyboard_alone(
 ) -> None:
     """On the smallest phone, the warnings and both answers are in sight without scrolling."""
     said, asked = texts(lang)["approve"], texts(lang)["login"]
-    wide = await chromium.new_context(locale=lang, viewport={"width": 1200, "height": 800})
+    wide = await chromium.new_context(
+        locale=lang, viewport={"width": 1200, "height": 800}, reduced_motion="reduce"
+    )
     small = await chromium.new_context(
         locale=lang, viewport={"width": 320, "height": 568}, is_mobile=True, has_touch=True
     )

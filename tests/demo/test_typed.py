@@ -85,10 +85,12 @@ async def login_page_and_phone(
     chromium: Browser, demo: RunningDemo, shots: Path, *, width: int = 390, scheme: str = "light"
 ) -> AsyncIterator[tuple[LoginPage, PhonePage]]:
     """A browser with the login page open, and a phone with a real keyboard."""
-    login_page = await LoginPage.in_context(
-        await chromium.new_context(viewport={"width": 1000, "height": 760}, color_scheme=scheme),  # type: ignore[arg-type]
-        shots,
+    desk = await chromium.new_context(
+        viewport={"width": 1000, "height": 760},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        reduced_motion="reduce",
     )
+    login_page = await LoginPage.in_context(desk, shots)
     phone = await PhonePage.in_context(
         await chromium.new_context(viewport={"width": width, "height": 720}, color_scheme=scheme),  # type: ignore[arg-type]
         shots,

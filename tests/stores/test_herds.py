@@ -11,6 +11,7 @@ import pytest
 from benchmarks.waiting import measure
 from tests.faults.herds import DURABLE, kill_subscriptions, restart
 from tests.servers import RedisServer, free_port, redis_binary
+from tests.tables import in_matrix
 
 #: In `make matrix`, beside other tests. `make bench` wakes ten thousand on an idle machine.
 SOME, MANY = 300, 1000
@@ -23,7 +24,7 @@ def woken(url: str, **options: Any) -> dict[str, Any]:
     return figures
 
 
-@pytest.mark.parametrize("fault", [kill_subscriptions, restart])
+@pytest.mark.parametrize("fault", [restart, *in_matrix([kill_subscriptions])])
 def test_a_redis_that_fails_under_waiting_browsers_costs_none_its_news(
     fault: Callable[[str], None],
 ) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any, get_args
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given, seed, settings
 from hypothesis import strategies as st
 
 from qrlogin.wire import METHODS, Request, Response
@@ -302,12 +302,19 @@ def test_any_asgi_scope_is_read(
         assert asyncio.run(send()).status < 500
 
 
+#: What a fuzz must meet. One whose requests all fail at the first check proves little.
+WANTED = {
+    *(("browser", status) for status in (200, 201, 400, 403, 404, 405, 409, 415)),
+    *(("phone", status) for status in (200, 400, 403, 404, 405, 409, 415)),
+}
+
+
 @pytest.mark.long
 def test_the_fuzz_reaches_every_kind_of_answer() -> None:
-    """A fuzz whose requests all fail at the first check proves little."""
+    """In 600 requests. It sends a hundred at a time, and no more than it needs."""
     met: set[tuple[str, int]] = set()
 
-    @settings(max_examples=600, derandomize=True, database=None)
+    @settings(max_examples=100, database=None)
     @given(data=st.data(), history=st.sampled_from(["pending", "scanned", "confirmed"]))
     def meet(data: st.DataObject, history: str) -> None:
         with Mount("sync") as mount:
@@ -319,23 +326,7 @@ def test_the_fuzz_reaches_every_kind_of_answer() -> None:
             met.add(("browser", mount.browser(request).status))
             met.add(("phone", mount.phone(request).status))
 
-    meet()
-    assert {status for side, status in met if side == "browser"} >= {
-        200,
-        201,
-        400,
-        403,
-        404,
-        405,
-        409,
-        415,
-    }
-    assert {status for side, status in met if side == "phone"} >= {
-        200,
-        400,
-        403,
-        404,
-        405,
-        409,
-        415,
-    }
+    for number in range(6):
+        if not met >= WANTED:
+            seed(number)(meet)()
+    assert not WANTED - met

@@ -12,7 +12,7 @@ from typing import get_args
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from qrlogin.wire import METHODS, Request, Response
@@ -386,16 +386,23 @@ def test_the_logins_own_client_changes_only_what_the_answer_reports(
             assert answer.redeemed.replayed == (history == "redeemed")
 
 
+#: What the fuzz must meet; -1 is a login. If every request failed the first check, the tests above
+#: would prove little.
+WANTED = {-1, 200, 302, 400, 403, 404, 405, 415}
+
+
 def test_the_fuzz_reaches_every_kind_of_answer() -> None:
-    """If every request failed the first check, the tests above would prove little."""
+    """In 500 requests. It sends a hundred at a time, and no more than it needs."""
     statuses: set[int] = set()
 
-    @settings(max_examples=400, derandomize=True, database=None)
+    @settings(max_examples=100, database=None)
     @given(data=st.data(), name=st.sampled_from(sorted(SPEAKERS)))
     def collect_status(data: st.DataObject, name: str) -> None:
         with login_at(name, "confirmed") as login:
             answer = login.ask(data.draw(twisted(login, stranger=False)))
             statuses.add(-1 if answer.redeemed else answer.status)
 
-    collect_status()
-    assert statuses >= {-1, 200, 302, 400, 403, 404, 405, 415}
+    for number in range(5):
+        if not statuses >= WANTED:
+            seed(number)(collect_status)()
+    assert not WANTED - statuses

@@ -15,6 +15,7 @@ from qrlogin.demo.players import Player
 from tests.security_rows import row
 from tests.servers import LOOPBACK
 from tests.stores.fault_proxy import Proxy
+from tests.tables import in_matrix
 from tests.wire.dialects.dialect_clients import (
     CLIENTS,
     SPEAKERS,
@@ -27,7 +28,8 @@ from tests.wire.dialects.dialect_clients import (
 )
 from tests.wire.sites import Site, awaited, threaded, wsgiref_server
 
-KINDS = ("sync memory", "sync redis", "async memory", "async redis")
+#: `make test` has each colour and each store once.
+KINDS = ["sync memory", "async redis", *in_matrix(["sync redis", "async memory"])]
 PAUSE = 5  # seconds before a client repeats a request: the interval of RFC 8628
 ALWAYS, NEVER = (lambda step: True), (lambda step: False)
 

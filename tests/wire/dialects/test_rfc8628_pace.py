@@ -56,7 +56,7 @@ class Polling:
 
 
 @row(218)
-@settings(max_examples=15)
+@settings(max_examples=settings().max_examples // 7)
 @given(seed=st.integers(0, 2**32), jitter=st.sampled_from([0.0, 0.3, SLACK]))
 def test_section_3_5_a_thousand_polls_of_an_honest_client_are_never_slowed(
     seed: int, jitter: float
