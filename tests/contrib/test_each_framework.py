@@ -27,7 +27,6 @@ from qrlogin import (
     Misconfigured,
     Policy,
     QRLogin,
-    Redeemed,
 )
 from qrlogin.contrib import asgi, django_conf, django_project, wsgi
 from qrlogin.contrib import django as in_django
@@ -187,23 +186,23 @@ def flask_extension(**config: Any) -> None:
 def django_patterns(**setting: Any) -> None:
     django_project._qrlogin.cache_clear()
     django_project._endpoint.cache_clear()
-    functions = dict.fromkeys(("PERSON", "LOG_IN", "LOG_OUT"), two_arguments)
+    functions = dict.fromkeys(("PERSON", "LOG_IN", "LOG_OUT"), TWO_ARGUMENTS)
     given = {"VERIFICATION_URI": URI, "SECRET_KEYS": [KEY], **functions, **setting}
     with override_settings(QRLOGIN=given):
         django_project.patterns()
 
 
-def one_argument(redeemed: Redeemed) -> None: ...
+#: Any: a type checker refuses the mistakes below, and many applications run none.
+ONE_ARGUMENT: Any = lambda redeemed: None  # noqa: E731
+TWO_ARGUMENTS: Any = lambda request, redeemed: None  # noqa: E731
+A_TEXT: Any = "alice"
 
 
-def two_arguments(request: object, redeemed: Redeemed) -> None: ...
-
-
-def blocking_endpoint() -> Endpoint:
+def blocking_endpoint() -> Any:
     return Endpoint(QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI), max_waiting=1)
 
 
-def asyncio_endpoint() -> AsyncEndpoint:
+def asyncio_endpoint() -> Any:
     return AsyncEndpoint(asyncio_qr(), max_waiting=1)
 
 
@@ -217,43 +216,43 @@ def asyncio_endpoint() -> AsyncEndpoint:
         (lambda: django_patterns(SECRET_KEYS=[None]), "environment variable .* is missing"),
         (lambda: django_patterns(SECRET_KEY=KEY), "unknown keys: SECRET_KEY"),
         (
-            lambda: in_flask.qrlogin_blueprint(blocking_endpoint(), lambda: None, two_arguments),
+            lambda: in_flask.qrlogin_blueprint(blocking_endpoint(), lambda: None, TWO_ARGUMENTS),
             r"log_in is called as log_in\(redeemed\): missing a required argument",
         ),
         (
-            lambda: in_fastapi.qrlogin_router(asyncio_endpoint(), lambda: None, one_argument),
+            lambda: in_fastapi.qrlogin_router(asyncio_endpoint(), lambda: None, ONE_ARGUMENT),
             r"log_in\(request, redeemed\): too many positional arguments",
         ),
         (
-            lambda: in_django.qrlogin_urls(blocking_endpoint(), lambda _: None, one_argument),
+            lambda: in_django.qrlogin_urls(blocking_endpoint(), lambda _: None, ONE_ARGUMENT),
             r"log_in\(request, redeemed\)",
         ),
         (
-            lambda: wsgi.qrlogin_app(blocking_endpoint(), lambda _: None, one_argument),
+            lambda: wsgi.qrlogin_app(blocking_endpoint(), lambda _: None, ONE_ARGUMENT),
             r"log_in\(environ, redeemed\)",
         ),
         (
-            lambda: asgi.qrlogin_app(asyncio_endpoint(), lambda _: None, one_argument),
+            lambda: asgi.qrlogin_app(asyncio_endpoint(), lambda _: None, ONE_ARGUMENT),
             r"log_in\(scope, redeemed\)",
         ),
         (
-            lambda: in_flask.qrlogin_blueprint(blocking_endpoint(), "alice", one_argument),
+            lambda: in_flask.qrlogin_blueprint(blocking_endpoint(), A_TEXT, ONE_ARGUMENT),
             "person must be a function",
         ),
         (
-            lambda: in_flask.qrlogin_blueprint(asyncio_endpoint(), lambda: None, one_argument),
+            lambda: in_flask.qrlogin_blueprint(asyncio_endpoint(), lambda: None, ONE_ARGUMENT),
             "takes an Endpoint, not AsyncEndpoint: in threads",
         ),
         (
-            lambda: wsgi.qrlogin_app(asyncio_endpoint(), lambda _: None, two_arguments),
+            lambda: wsgi.qrlogin_app(asyncio_endpoint(), lambda _: None, TWO_ARGUMENTS),
             "takes an Endpoint, not AsyncEndpoint: in threads",
         ),
         (
-            lambda: in_fastapi.qrlogin_router(blocking_endpoint(), lambda: None, two_arguments),
+            lambda: in_fastapi.qrlogin_router(blocking_endpoint(), lambda: None, TWO_ARGUMENTS),
             "takes an AsyncEndpoint, not Endpoint: in an event loop",
         ),
         (
-            lambda: asgi.qrlogin_app(blocking_endpoint(), lambda _: None, two_arguments),
+            lambda: asgi.qrlogin_app(blocking_endpoint(), lambda _: None, TWO_ARGUMENTS),
             "takes an AsyncEndpoint, not Endpoint: in an event loop",
         ),
     ],
