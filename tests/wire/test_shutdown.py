@@ -248,7 +248,7 @@ def test_a_worker_is_looked_at_many_times_a_second(handlers: None) -> None:
     class Watched(Worker):
         looks = 0
 
-        @property  # type: ignore[override]
+        @property
         def alive(self) -> bool:
             self.looks += 1
             return True
