@@ -178,7 +178,7 @@ async def test_the_look_sends_only_the_address_of_the_code(
     with ApproveStub() as stub:
         stub.attributes = stub.attributes.replace('at="/qr"', f'at="{at}"')
         async with approve_page(chromium, tmp_path) as phone:
-            for path, code in CODES.items():
+            for path, code in list(CODES.items())[:: 1 if at == "/qr" else 4]:
                 stub.calls.clear()
                 await phone.page.goto("about:blank")  # an address with another # is no new page
                 if "user_code=W" in path:

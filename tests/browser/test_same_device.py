@@ -25,9 +25,13 @@ def phone(
     stub: Stub, loop: asyncio.Runner, chromium: Browser, tmp_path: Path
 ) -> Iterator[LoginPage]:
     """A browser on a phone. The server stops after it."""
-    size = {"width": 360, "height": 720}
     context = loop.run(
-        chromium.new_context(viewport=size, has_touch=True, is_mobile=True, reduced_motion="reduce")
+        chromium.new_context(
+            viewport={"width": 360, "height": 720},
+            has_touch=True,
+            is_mobile=True,
+            reduced_motion="reduce",
+        )
     )
     page = loop.run(LoginPage.in_context(context, tmp_path))
     yield page

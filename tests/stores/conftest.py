@@ -13,10 +13,10 @@ import pytest
 
 #: The modules of `qrlogin.stores.suite` that stay in `make test`, by module or by class.
 KEPT = {
-    "test_async_memory.py": ("stories", "devices", "machine", "races", "waits"),
-    "test_async_redis.py": ("stories", "devices", "machine", "races", "waits"),
-    "test_in_the_docs.py": ("stories", "devices", "machine", "races", "waits"),
-    "test_cluster.py": ("stories", "devices", "races", "waits"),
+    "test_async_memory.py": ("stories", "devices", "races", "waits"),
+    "test_async_redis.py": ("stories", "devices", "races", "waits"),
+    "test_in_the_docs.py": ("stories", "devices", "races", "waits"),
+    "test_cluster.py": ("stories", "devices", "waits"),
     "test_valkey.py": ("cases", "waits"),
     "test_sql.py": ("races", "waits"),
     "test_sql.py::TestAsyncSQLite": ("waits",),
