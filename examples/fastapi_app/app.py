@@ -253,7 +253,7 @@ def home(request: Request, account: SignedIn, db: Database) -> Response:
         how = translate(request, "loggedInByPassword")
     heading = translate(request, "loggedInAs", name=account.name)
     shown = {"heading": heading, "initial": initial(account.name), "how": how}
-    return page(request, "home.html", **shown, is_staff=account.is_staff)
+    return page(request, "home.html", 200, **shown, is_staff=account.is_staff)
 
 
 @pages.get("/browsers")
@@ -302,7 +302,7 @@ def staff_page(request: Request, account: Operator, db: Database, name: str = ""
     """The operator's page."""
     if account is None:
         return RedirectResponse("/login?next=/staff", 302)
-    return page(request, "staff.html", **staff.overview(db, name))
+    return page(request, "staff.html", 200, **staff.overview(db, name))
 
 
 @pages.post("/staff")

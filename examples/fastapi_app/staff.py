@@ -11,10 +11,11 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from accounts import LONGEST_NAME, Account, Base
 from sessions import BrowserSession
-from sqlalchemy import String, create_engine, delete, func, select, update
+from sqlalchemy import CursorResult, String, Update, create_engine, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -57,7 +58,7 @@ def count(db: Session, event: Event) -> None:
     """Add one to the number of today for this event, whose name is in `COUNTED`."""
     of_today = {"day": _day(event.at_ms / 1000), "name": event.name}
     increment = update(LoginCount).filter_by(**of_today).values(number=LoginCount.number + 1)
-    if not db.execute(increment).rowcount:
+    if not _changed(db, increment):
         db.add(LoginCount(**of_today, number=1))
     try:
         db.commit()
@@ -145,13 +146,18 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "minutes")[:16] if seconds else ""
 
 
+def _changed(db: Session, statement: Update) -> int:
+    """Executes it. Returns how many rows it changed."""
+    return cast("CursorResult[Any]", db.execute(statement)).rowcount
+
+
 def _day(seconds: float) -> str:
     return utc(seconds)[:10]
 
 
 def make_staff(db: Session, name: str) -> None:
     """Let the account with this name open the page. Raises SystemExit if there is none."""
-    if not db.execute(update(Account).filter_by(name=name).values(is_staff=True)).rowcount:
+    if not _changed(db, update(Account).filter_by(name=name).values(is_staff=True)):
         sys.exit("No account has this name: sign up first.")
     db.commit()
 

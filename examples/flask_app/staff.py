@@ -8,12 +8,13 @@ and all workers add to the same numbers.
 import re
 import time
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import click
 from flask.cli import with_appcontext
 from models import LONGEST_NAME, Account, db
 from sessions import BrowserSession
-from sqlalchemy import String, delete, func, select, update
+from sqlalchemy import CursorResult, String, Update, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -54,7 +55,7 @@ def count(event: Event) -> None:
         return
     of_today = {"day": _day(event.at_ms / 1000), "name": event.name}
     increment = update(LoginCount).filter_by(**of_today).values(number=LoginCount.number + 1)
-    if not db.session.execute(increment).rowcount:
+    if not _changed(increment):
         db.session.add(LoginCount(**of_today, number=1))
     try:
         db.session.commit()
@@ -143,7 +144,7 @@ def act(command: str, operator: str) -> None:
 @with_appcontext
 def make_staff(name: str) -> None:
     """Let the account NAME open the operator's page."""
-    if not db.session.execute(update(Account).filter_by(name=name).values(is_staff=True)).rowcount:
+    if not _changed(update(Account).filter_by(name=name).values(is_staff=True)):
         raise click.ClickException("no account has this name: sign up first")
     db.session.commit()
 
@@ -151,6 +152,11 @@ def make_staff(name: str) -> None:
 def utc(seconds: float) -> str:
     """The minute, such as "2026-01-31 12:05"; "" if it is not known."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "minutes")[:16] if seconds else ""
+
+
+def _changed(statement: Update) -> int:
+    """Executes it. Returns how many rows it changed."""
+    return cast("CursorResult[Any]", db.session.execute(statement)).rowcount
 
 
 def _day(seconds: float) -> str:

@@ -1,9 +1,11 @@
 """Create the tables of the operator's page, and keep when a browser was last seen."""
 
+from typing import Any
+
 from django.db import migrations, models
 
 
-def id_field() -> models.BigAutoField:
+def id_field() -> "models.BigAutoField[Any, Any]":
     return models.BigAutoField(
         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
     )
