@@ -69,6 +69,7 @@ def app() -> Any:
         return {
             "rss": pages * os.sysconf("SC_PAGE_SIZE"),
             "cpu": time.process_time(),
+            "held": held["requests"],
             "tasks": held["requests"] + len(own),
             "files": len(os.listdir("/proc/self/fd")),
         }
@@ -124,7 +125,7 @@ async def leave(browsers: int) -> Herd:
             await park_and_leave(server, "poll", browsers + WITNESSES)
             before = await settle(server, tasks)
         parked, _ = await waiting.park(server, "poll", browsers)
-        await waiting.until_quiet(server)
+        await waiting.until_quiet(server, browsers)
         witnesses, _ = await waiting.park(server, "poll", WITNESSES)
         reading = [asyncio.create_task(browser.read_news()) for browser in witnesses]
         for browser in parked:
