@@ -7,6 +7,7 @@ It starts the examples, and takes the pictures in a real Chromium.
 import io
 import sys
 from pathlib import Path
+from typing import Literal
 
 import zxingcpp
 from PIL import Image
@@ -15,6 +16,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.examples.operators import Operator, signed_in
 from tests.examples.running import DJANGO, FASTAPI, FLASK, Example, Running
 from tests.servers import CHROMIUM_ARGUMENTS, chromium_binary
+
+Scheme = Literal["light", "dark"]
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 WINDOWS = (
@@ -68,7 +71,7 @@ def take(chromium: Browser, origin: str, *, keep: bool) -> None:
     shot(phone, "browsers" if keep else "")
 
 
-def take_of_operator(chromium: Browser, site: Running, name: str, scheme: str) -> None:
+def take_of_operator(chromium: Browser, site: Running, name: str, scheme: Scheme) -> None:
     """The operator's page with alice's browser; in FastAPI also the login page during a pause."""
     operator = Operator(signed_in(site, "olga"), site.example is DJANGO)
     kept = [(each.name, each.value or "") for each in operator.visitor.http.cookies.jar]
@@ -87,7 +90,7 @@ def take_of_operator(chromium: Browser, site: Running, name: str, scheme: str) -
 
 
 #: The picture of the operator's page of each example, and its colours.
-OPERATORS: dict[Example, tuple[str, str]] = {
+OPERATORS: dict[Example, tuple[str, Scheme]] = {
     FLASK: ("operator", "light"),
     FASTAPI: ("operator-dark", "dark"),
     DJANGO: ("operator-admin", "light"),
