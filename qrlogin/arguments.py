@@ -230,16 +230,22 @@ def decode_context(frozen: str) -> Mapping[str, str]:
 # Callbacks
 
 
+def is_async(function: object) -> bool:
+    """Whether it is an async function, or an object whose call is one. If not, it may block."""
+    return iscoroutinefunction(function) or iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004
+    )
+
+
 def check_on_event(on_event: object, *, awaited: bool) -> None:
     """Raise `Misconfigured` unless AsyncQRLogin (`awaited`) or QRLogin can call this."""
     if on_event is None:
         return
     if not callable(on_event):
         raise Misconfigured("on_event must be a function of one argument, the Event")
-    is_async = iscoroutinefunction(on_event) or iscoroutinefunction(type(on_event).__call__)
-    if is_async and not awaited:
+    if is_async(on_event) and not awaited:
         raise Misconfigured("QRLogin cannot await on_event: write it with def, or use AsyncQRLogin")
-    if awaited and not is_async:
+    if awaited and not is_async(on_event):
         raise Misconfigured("AsyncQRLogin awaits on_event: write it with async def, or use QRLogin")
 
 

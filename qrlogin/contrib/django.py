@@ -35,6 +35,7 @@ from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
 from qrlogin import AsyncQRLogin, Redeemed
+from qrlogin.arguments import is_async
 from qrlogin.contrib import asgi
 from qrlogin.contrib.shared import (
     CSRF_REFUSED,
@@ -74,7 +75,7 @@ def awaited(function: Callable[..., Any]) -> Callable[..., Any]:
     """A plain function, such as a judge, for asyncio code: it runs in the thread that has Django's
     connections. An async one is returned as it is.
     """
-    return function if iscoroutinefunction(function) else sync_to_async(function)
+    return function if is_async(function) else sync_to_async(function)
 
 
 def qrlogin_urls(

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from qrlogin import STANDARD, Misconfigured, Policy
+from qrlogin.contrib.shared import check_arguments
 from qrlogin.core import Core
 from qrlogin.stores import open_store
 from qrlogin.wire import BrowserContext, Native
@@ -30,6 +31,14 @@ def callback(value: Any) -> Any:
     if not callable(found):
         raise Misconfigured("it must be a function, or the dotted path of one")
     return found
+
+
+def _check_person(value: Any) -> None:
+    check_arguments(callback(value), "person", "request")
+
+
+def _check_log_in(value: Any) -> None:
+    check_arguments(callback(value), "log_in", "request", "redeemed")
 
 
 def _check_optional(value: Any) -> None:
@@ -112,8 +121,8 @@ KEYS: Final[Mapping[str, Key]] = {
     "POLICY": Key(STANDARD, "E005", _check_policy),
     "LIFETIME": Key(STANDARD.lifetime, "E005", STANDARD.with_lifetime),
     "USER_CODES": Key(False, "E005", _check_bool),
-    "PERSON": Key("qrlogin.contrib.django_auth.person", "E006", callback),
-    "LOG_IN": Key("qrlogin.contrib.django_auth.log_in", "E006", callback),
+    "PERSON": Key("qrlogin.contrib.django_auth.person", "E006", _check_person),
+    "LOG_IN": Key("qrlogin.contrib.django_auth.log_in", "E006", _check_log_in),
     "LOG_OUT": Key("qrlogin.contrib.django_auth.log_out", "E006", callback),
     "TOKENS": Key("qrlogin.contrib.shared.not_given", "E006", callback),
     "PROXIES": Key(0, "E005", lambda proxies: BrowserContext(proxies=proxies)),

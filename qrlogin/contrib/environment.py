@@ -95,13 +95,14 @@ def read_settings(
     with naming("QRLOGIN_LIFETIME"):
         policy = policy.with_lifetime(lifetime)
     keys = (key.strip() for key in given.get("QRLOGIN_SECRET_KEYS", "").split(","))
-    where = given.get("QRLOGIN_DATABASE") or f"{private_folder(folder)}/{database}"
+    session_key = environ.get("SECRET_KEY", "")
+    where = given.get("QRLOGIN_DATABASE") or f"{_folder(folder)}/{database}"
     return SiteSettings(
         origin=origin,
         store=given.get("QRLOGIN_STORE", "memory"),
         database=where if "://" in where else f"sqlite:///{Path(where).resolve()}",
         secret_keys=tuple(filter(None, keys)) or (_kept_key(folder, "qrlogin_key"),),
-        session_key=environ.get("SECRET_KEY") or _kept_key(folder, "secret_key"),
+        session_key=session_key if session_key.strip() else _kept_key(folder, "secret_key"),
         max_waiting=_number(given, "QRLOGIN_MAX_WAITING", max_waiting),
         proxies=_number(given, "QRLOGIN_PROXIES", 0),
         policy=replace(policy, user_codes=policy.user_codes or "rfc8628" in dialects),
@@ -146,7 +147,17 @@ def has_other_workers(argv: Sequence[str], environ: Mapping[str, str]) -> bool |
 
 
 def _kept_key(folder: Path, name: str) -> str:
-    return load_or_create_key(private_folder(folder) / name)
+    return load_or_create_key(_folder(folder) / name)
+
+
+def _folder(folder: Path) -> Path:
+    try:
+        return private_folder(folder)
+    except OSError as error:
+        raise Misconfigured(
+            f"the folder {folder} cannot be used ({error.strerror}). Give it to the user of this "
+            "process, or set QRLOGIN_DATABASE, QRLOGIN_SECRET_KEYS and SECRET_KEY"
+        ) from error
 
 
 def _number(given: Mapping[str, str], name: str, default: Default, least: int = 0) -> int | Default:

@@ -4,9 +4,10 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from inspect import isawaitable, iscoroutinefunction, signature
+from inspect import isawaitable, signature
 from typing import Any, Final, NoReturn, Protocol, TypeGuard
 
+from qrlogin.arguments import is_async
 from qrlogin.errors import BadRequest, LoginError, Misconfigured, Unavailable
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.validation import has_token
@@ -66,7 +67,7 @@ def check_arguments(function: Callable[..., object], name: str, *arguments: str)
     :param arguments: What it is called with, by position.
     """
     try:
-        signature(function).bind(*arguments)
+        signature(function, follow_wrapped=False).bind(*arguments)  # a decorator may add one
     except TypeError as error:
         if callable(function):
             called = f"{name}({', '.join(arguments)})"
@@ -183,7 +184,7 @@ async def call(function: Callable[..., Any], *arguments: object) -> Any:
     """What an async function returns. It is called in this thread. A plain function may block, so
     it runs in another thread.
     """
-    if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
+    if is_async(function):
         return await function(*arguments)
     returned = await asyncio.to_thread(function, *arguments)
     return await returned if isawaitable(returned) else returned

@@ -24,6 +24,7 @@ Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 MAX_LOGGED: Final = 19  # characters of one part of a path; a longer part may be a code
 IDLE_TIMEOUT_S: Final = 60  # of an open connection without a request
 DRAIN_TIMEOUT_S: Final = 5.0  # for requests that are being answered; usually it takes no time
+CONNECTIONS: Final = 1000  # a browser opens up to six, and keeps them
 THREADS: Final = 160  # a held request has one: up to 64 of the pages, and 64 of the dialects
 MAX_BODY: Final = 1 << 20  # bytes; an endpoint refuses far shorter ones, and says so
 
@@ -52,6 +53,8 @@ class Server:
             map=self._open,
             sockets=[self._socket],
             threads=THREADS,
+            connection_limit=CONNECTIONS,
+            asyncore_use_poll=True,  # select() takes no file descriptor above 1023
             ident="qrlogin-demo",
             channel_timeout=IDLE_TIMEOUT_S,
             channel_request_lookahead=1,  # without it, a disconnect ends no wait

@@ -45,7 +45,7 @@ from qrlogin.wire.validation import basic, bearer, check_origin, one_header, rea
 SESSION: Final = "demo-session"
 SESSION_S: Final = 3600
 _NO_SESSION: Final = Cookie(SESSION, "", 0, secure=False)
-MAX_WAITING: Final = 64  # each connection has a thread of its own
+MAX_WAITING: Final = 64  # each held request has a thread of its own
 
 _NO_STORE: Final = (("Cache-Control", "no-store"),)
 _UNLOCK: Final = Route(

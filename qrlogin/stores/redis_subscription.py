@@ -117,8 +117,7 @@ class Subscription:
             if self._silent_seconds >= self._seconds:
                 raise ConnectionError("the subscription is not confirmed")
             return False
-        answers_in = max(ANSWER_SECONDS, 2 * self._took)
-        if self._silent_seconds < (answers_in if self._pinged else SILENCE_SECONDS):
+        if self._silent_seconds < (ANSWER_SECONDS if self._pinged else SILENCE_SECONDS):
             return False
         if self._pinged:
             self._renew()

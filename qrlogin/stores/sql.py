@@ -231,9 +231,10 @@ class _Follower:
     def _run(self) -> None:
         failures = 0
         while not self._closing.is_set():
+            began, listened = monotonic(), False
             try:
                 for changed in self._database.changes(self._closing.is_set):
-                    failures = 0
+                    failures, listened = 0, True
                     if changed is None:
                         self._outages.works("notifications")
                         self._notify_all()
@@ -243,7 +244,8 @@ class _Follower:
             except self._database.errors as error:
                 failures += 1
                 self._outages.failed("notifications", error)
-                self._closing.wait(pause_seconds(failures))
+                took = 0.0 if listened else monotonic() - began
+                self._closing.wait(pause_seconds(failures, took))
                 self._notify_all()  # while nothing is heard, browsers read their logins again
 
     def _notify_all(self) -> None:

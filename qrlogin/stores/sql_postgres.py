@@ -123,6 +123,7 @@ class PostgresDatabase:
         self._now = now
         self._is_made = False
         self._failed = 0  # attempts to listen since the last one that worked
+        self._took = _LISTEN_SECONDS / 2  # the seconds of that one
         self._begin_afresh()
         in_each_child(self._begin_afresh)
 
@@ -144,33 +145,33 @@ class PostgresDatabase:
         :param command: what to apply.
         :param ends: when to give up, by `monotonic`.
         """
-        # Half of the time for the first attempt: its connection may be open on this side only, and
-        # so may be those that are idle. The same command again is harmless.
-        with suppress(TimeoutError):
-            return self._apply(command, ends - (ends - monotonic()) / 2)
-        self.close()
-        return self._apply(command, ends)
-
-    def _apply(self, command: Command, ends: float) -> Outcome:
         while True:
             with self._connection(ends) as connection:
+                was_idle = connection.was_idle
+                if was_idle:
+                    # It may be open on this side only, or lost, if the server has restarted. So it
+                    # gets half of the time for its first reply. The same command again is harmless.
+                    connection.ends -= (ends - monotonic()) / 2
                 try:
-                    applied = self._try(connection, command)
-                except psycopg.OperationalError:
-                    # A connection that was idle is lost if the server has restarted.
-                    if not connection.was_idle:
+                    applied = self._try(connection, command, ends)
+                except (psycopg.OperationalError, TimeoutError) as error:
+                    if not was_idle or monotonic() >= ends:
                         raise
+                    if isinstance(error, TimeoutError):
+                        self.close()  # the other idle ones may be silent, too
                     applied = None
             if applied is not None:
                 return applied.outcome
 
-    def _try(self, connection: _Connection, command: Command) -> Applied | None:
+    def _try(self, connection: _Connection, command: Command, ends: float) -> Applied | None:
         """None: another process has made the row in this moment, so try again."""
         values: dict[str, object] = {"id": command.login_id}
         if command.row.reads:
             found, clock = self._read(connection.execute(f"{_FIND}; {_CLOCK}", values))
             return apply(found, command, clock)
-        found, clock = self._read(connection.execute(_LOCK + _CLOCK, values), skip=2)
+        cursor = connection.execute(_LOCK + _CLOCK, values)
+        connection.ends = ends  # it has answered
+        found, clock = self._read(cursor, skip=2)
         applied = apply(found, command, clock)
         if applied.row is None:
             connection.execute("ROLLBACK")
@@ -201,13 +202,14 @@ class PostgresDatabase:
 
         :param is_closed: whether to end.
         """
-        ends = monotonic() + min(attempt_seconds(self._failed), _LISTEN_SECONDS)
+        began = monotonic()
+        ends = began + min(attempt_seconds(self._failed, self._took), _LISTEN_SECONDS)
         self._failed += 1
         connection = self._open(ends)
         try:
             connection.ends = ends
             connection.execute(f"LISTEN {TABLE_NAME}")
-            self._failed = 0
+            self._failed, self._took = 0, monotonic() - began
             yield None  # what was published before is lost
             silent_seconds, asked = 0.0, False
             while not is_closed():
@@ -232,8 +234,9 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Close the connections that no call uses. A call that comes later opens one again."""
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):  # other threads take from it, too
+            while True:
+                self._idle.pop().close()
 
     @contextmanager
     def _connection(self, ends: float) -> Iterator[_Connection]:

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin, AsyncWatch
 from qrlogin.answers import Scanned, Status
+from qrlogin.arguments import is_async
 from qrlogin.core import Core
 from qrlogin.errors import (
     BadRequest,
@@ -49,7 +50,7 @@ from qrlogin.wire.disconnects import DisconnectMonitor
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN
 from qrlogin.wire.judge import Judge, JudgeCalls, check_judge
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Request, Response, Scope, Send
-from qrlogin.wire.pause import Pause, begins, check_pause, is_async, refuse_if
+from qrlogin.wire.pause import Pause, begins, check_pause, refuse_if
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
 from qrlogin.wire.unrouted import UnroutedLog

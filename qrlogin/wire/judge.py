@@ -12,11 +12,12 @@ import re
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from inspect import iscoroutine, iscoroutinefunction
+from inspect import iscoroutine
 from pathlib import PurePath
 from typing import Final, TypeAlias
 
 from qrlogin.answers import Scanned
+from qrlogin.arguments import is_async
 from qrlogin.errors import (
     BadArgument,
     BadRequest,
@@ -111,7 +112,7 @@ def check_judge(judge: Judge, *, awaited: bool) -> Judge:
     """
     if not callable(judge):
         raise Misconfigured("judge must be a function of (scanned, person, phone_request)")
-    if not awaited and _is_async(judge):
+    if not awaited and is_async(judge):
         raise Misconfigured("a blocking endpoint cannot await this judge: pass a def function")
     return judge
 
@@ -128,7 +129,7 @@ class JudgeCalls:
     @property
     def is_async(self) -> bool:
         """Whether `call` returns what must be awaited. If not, the judge may block."""
-        return _is_async(self._judge)
+        return is_async(self._judge)
 
     def concerns(self, looked: Scanned) -> bool:
         """Whether there is something to decide, after this look. A login that this phone has
@@ -172,11 +173,6 @@ class JudgeCalls:
             self._noted.add((what, place))
             log.error("judge %s%s, so the phone was refused; this is logged once", what, place)
         return DENY()
-
-
-def _is_async(judge: Judge) -> bool:
-    """Whether it is an async function, or an object whose call is one."""
-    return iscoroutinefunction(judge) or iscoroutinefunction(getattr(judge, "__call__", None))  # noqa: B004
 
 
 def _is_safe(url: str) -> bool:

@@ -7,9 +7,9 @@ begun already go on to their end. This module knows operations and no endpoint.
 """
 
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
+from qrlogin.arguments import is_async
 from qrlogin.errors import Misconfigured, Paused
 from qrlogin.operation import Operation
 
@@ -40,8 +40,3 @@ def refuse_if(is_paused: object) -> None:
     """Raise `Paused` if the function returned this."""
     if is_paused:
         raise Paused
-
-
-def is_async(paused: Pause) -> bool:
-    """Whether it is an async function, or an object whose call is one. If not, it may block."""
-    return iscoroutinefunction(paused) or iscoroutinefunction(getattr(paused, "__call__", None))  # noqa: B004

@@ -93,6 +93,16 @@ def test_no_folder_is_made_if_the_environment_sets_everything(tmp_path: Path) ->
     assert not (tmp_path / "instance").exists()
 
 
+def test_a_blank_key_counts_as_none(tmp_path: Path) -> None:
+    assert read(tmp_path, SECRET_KEY=" ").session_key == read(tmp_path).session_key
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "instance").write_text("")
+    with pytest.raises(Misconfigured, match=r"/instance cannot be used .*SECRET_KEY"):
+        read(tmp_path / "instance")
+
+
 def test_no_secret_is_in_the_repr(tmp_path: Path) -> None:
     addresses = {"QRLOGIN_STORE": "redis://:hidden@h", "QRLOGIN_DATABASE": "mysql://u:hidden@h/d"}
     settings = read(tmp_path, **addresses)

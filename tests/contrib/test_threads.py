@@ -125,7 +125,8 @@ class Functions:
                 return plain()
 
         made: Any = {"plain": plain, "async": awaited, "async object": Awaited()}[self.kind]
-        made.__signature__ = SIGNATURE  # FastAPI reads it, and passes these parameters to `person`
+        if name == "person":
+            made.__signature__ = SIGNATURE  # FastAPI reads it, and passes these parameters
         return made
 
     @property

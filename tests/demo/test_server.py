@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from typing import Any
 
@@ -57,6 +57,17 @@ def test_the_demo_prints_its_addresses_and_a_code() -> None:
         assert "\x1b" not in demo.output  # no escape sequences in a pipe
         assert "WARNING" not in demo.output
         assert "Press Ctrl-C to stop.\nTo use a real phone, start it with --lan.\n" in demo.output
+
+
+def test_idle_connections_keep_nobody_out() -> None:
+    """A browser keeps up to six of them, and a class has thirty browsers."""
+    with RunningDemo() as demo, ExitStack() as idle:
+        port = int(demo.origin.rpartition(":")[2])
+        for _ in range(180):
+            idle.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT_S))
+        with closing(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)) as one_more:
+            one_more.request("GET", "/")
+            assert one_more.getresponse().status in (200, 302, 303)
 
 
 def test_a_port_in_use_is_reported() -> None:

@@ -108,13 +108,13 @@ def test_all_dialects_are_served_at_the_root(make: Callable[..., Flask]) -> None
 def test_all_dialects_share_the_wait_slots(
     make: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared = list[object]()
+    shared, init = list[object](), Endpoint.__init__
 
-    def endpoint(*given: Any, max_waiting: Any, **others: Any) -> Endpoint:
+    def recorded(self: Endpoint, *given: Any, max_waiting: Any, **others: Any) -> None:
         shared.append(max_waiting)
-        return Endpoint(*given, max_waiting=max_waiting, **others)
+        init(self, *given, max_waiting=max_waiting, **others)
 
-    monkeypatch.setattr("qrlogin.wire.Endpoint", endpoint)
+    monkeypatch.setattr(Endpoint, "__init__", recorded)
     make(QRLOGIN_DIALECTS="wechat,taobao", QRLOGIN_MAX_WAITING="3")
     native, dialects = shared
     assert isinstance(native, WaitSlots)

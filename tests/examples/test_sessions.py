@@ -74,7 +74,9 @@ def test_the_phone_lists_the_browsers_that_it_logged_in_and_ends_one_or_all(
     first, second, third = (log_in(manner, example, phone) for _ in range(3))
     page = phone.http.get("/browsers").text
     shown = re.sub(r"<[^>]+>|\s+", " ", page.partition("<li>")[2].partition("</li>")[0])
-    since = re.search(r"Firefox, Linux .*Since +(\d{4}-\d\d-\d\d \d\d:\d\d) UTC .*From", shown)
+    since = re.search(
+        r"Firefox, Linux .*Since +(\d{4}-\d\d-\d\d \d\d:\d\d) UTC .*IP address", shown
+    )
     assert since, shown
     ago = datetime.now(UTC) - datetime.fromisoformat(f"{since[1]}+00:00")
     assert ago < timedelta(minutes=5)

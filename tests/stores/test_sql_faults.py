@@ -112,6 +112,16 @@ def test_a_call_over_a_connection_that_falls_silent_is_made_again_over_a_new_one
             assert qr.scan(login.scan_code, **ALICE).state is State.SCANNED
 
 
+def test_a_server_that_answers_late_but_in_time_is_waited_for(postgres_url: str) -> None:
+    """Also if it takes more than half of the time: one call is two replies."""
+    with Proxy(urlsplit(postgres_url).port or 0) as proxy:
+        address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
+        with QRLogin(SQLStore(address, timeout=4), **WITH) as qr:
+            qr.begin()  # it has connected
+            proxy.delay = 1.2
+            assert qr.begin().scan_code
+
+
 @pytest.mark.parametrize("colour", ["blocks", "awaited"])
 def test_a_silent_server_costs_no_more_than_the_timeout(
     own_postgres: PostgresServer, colour: str

@@ -189,7 +189,7 @@ class Two:
     def as_theirs(self, call: Callable[[], Any]) -> Any:
         """Make a call as their version makes it."""
         with self.use.context() as patch:
-            for module in ("core", "reply_checks"):
+            for module in ("core", "commands", "reply_checks"):
                 patch.setattr(f"qrlogin.{module}.RECORD_FORMAT", "5")
             return call()
 

@@ -40,7 +40,8 @@ QRLOGIN = {
 }
 
 # A key that is kept has 256 bits in 43 characters; Django wants 50 characters.
-SECRET_KEY = os.environ.get("SECRET_KEY") or f"django {SITE.session_key}"
+GIVEN_KEY = os.environ.get("SECRET_KEY", "")
+SECRET_KEY = GIVEN_KEY if GIVEN_KEY.strip() else f"django {SITE.session_key}"
 DEBUG = os.environ.get("DEBUG") == "1"
 HOST = urlsplit(ORIGIN).hostname or ""
 ALLOWED_HOSTS = [f"[{HOST}]" if ":" in HOST else HOST]
