@@ -59,7 +59,7 @@ class Subscription:
         self._failures = 0
         self._silent_seconds, self._pinged = 0.0, False
         self._began, self._confirmed = monotonic(), False
-        self._took = 0.0  # seconds until the last subscription was confirmed
+        self._took = 0.0  # seconds until the last PING or subscription was answered, at most 1
         self._longest = self._seconds = longest
         #: Listeners that have not been notified since the subscription was made.
         self._unnotified = deque[Any]()
@@ -92,6 +92,8 @@ class Subscription:
             # that time.
             self._silent_seconds += self.timeout
         else:
+            if self._pinged:
+                self._took = min(1.0, self._silent_seconds + TICK_SECONDS)
             self._silent_seconds, self._pinged = 0.0, False
             if message["type"] == "message":
                 self._listeners.notify(as_text(message["data"]).partition(" ")[0])
@@ -117,7 +119,8 @@ class Subscription:
             if self._silent_seconds >= self._seconds:
                 raise ConnectionError("the subscription is not confirmed")
             return False
-        if self._silent_seconds < (ANSWER_SECONDS if self._pinged else SILENCE_SECONDS):
+        answers_in = max(ANSWER_SECONDS, 2 * self._took)
+        if self._silent_seconds < (answers_in if self._pinged else SILENCE_SECONDS):
             return False
         if self._pinged:
             self._renew()
