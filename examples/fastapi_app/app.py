@@ -173,7 +173,11 @@ async def log_in(request: Request, redeemed: Redeemed) -> None:
 
 
 def _log_in(request: Request, redeemed: Redeemed) -> None:
-    begin_session(request, account_in(redeemed), redeemed)
+    account = account_in(redeemed)
+    with Session(engine) as db:
+        if sessions.was_ended(db, redeemed):
+            raise forbidden("The session of this login was ended.")
+    begin_session(request, account, redeemed)
 
 
 async def log_out(request: Request) -> None:
@@ -200,13 +204,11 @@ def account_in(redeemed: Redeemed) -> int:
     with Session(engine) as db:
         if account_by_id(db, int(redeemed.subject)):
             return int(redeemed.subject)
-    raise HTTPException(
-        403,
-        {
-            "error": "forbidden",
-            "error_description": "The account was closed or locked after it approved.",
-        },
-    )
+    raise forbidden("The account was closed or locked after it approved.")
+
+
+def forbidden(why: str) -> HTTPException:
+    return HTTPException(403, {"error": "forbidden", "error_description": why})
 
 
 def begin_session(request: Request, account: int, redeemed: Redeemed | None = None) -> None:

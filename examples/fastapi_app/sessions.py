@@ -1,8 +1,8 @@
 """The sessions, on the server, so that one of them can be ended from another browser.
 
 Starlette keeps a session in its cookie. The cookie holds the id of a row here, and a request counts
-as signed in only while that row exists. `login_id` finds the session that a login by phone started.
-Everything here blocks, as in `accounts`.
+as signed in only while that row exists and is not ended. `login_id` finds the session that a login
+by phone started. Everything here blocks, as in `accounts`.
 """
 
 import time
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from qrlogin import Redeemed
 
 KEPT = 14 * 24 * 3600  # seconds, as Starlette's cookie is kept
+REPEATED = 5 * 60  # seconds; no policy lets a redeem be repeated for longer
 SEEN_EVERY = 60  # seconds; a later page of the same minute writes nothing
 
 
@@ -37,6 +38,15 @@ class BrowserSession(Base):
     """None: it was not a login by phone."""
     phone: Mapped[str] = mapped_column(String(80), default="")
     """The browser of the phone that approved."""
+    is_ended: Mapped[bool] = mapped_column(default=False)
+    """Whether it was ended from elsewhere. Such a row is kept as long as the same redeem can come
+    again, so that it starts no other session."""
+
+
+def was_ended(db: Session, redeemed: Redeemed) -> bool:
+    """Whether the session of this login was ended from elsewhere. The same redeem came again."""
+    ended = select(BrowserSession.id).filter_by(login_id=redeemed.login_id, is_ended=True)
+    return db.scalar(ended) is not None
 
 
 def begin(
@@ -61,8 +71,11 @@ def begin(
         approving = db.get(BrowserSession, int(redeemed.phone or 0))
         row.login_id, row.phone = redeemed.login_id, approving.browser if approving else ""
         # The same redeem came twice, because its answer was lost: one login is one session.
-        db.execute(delete(BrowserSession).filter_by(login_id=redeemed.login_id))
-    db.execute(delete(BrowserSession).where(BrowserSession.begun_at < row.begun_at - KEPT))
+        same = delete(BrowserSession).filter_by(login_id=redeemed.login_id, is_ended=False)
+        db.execute(same)
+    db.execute(delete(BrowserSession).where(BrowserSession.begun_at < now - KEPT))
+    over = delete(BrowserSession).filter_by(is_ended=True)
+    db.execute(over.where(BrowserSession.begun_at < now - REPEATED))
     db.add(row)
     db.commit()
     return row.id
@@ -74,7 +87,7 @@ def signed_in(db: Session, cookie: Mapping[str, Any]) -> Account | None:
     Keeps when this browser was last here.
     """
     row, now = db.get(BrowserSession, cookie.get("session", 0)), int(time.time())
-    if row is None:
+    if row is None or row.is_ended:
         return None
     account = row.account_id
     if row.seen_at <= now - SEEN_EVERY:
@@ -85,7 +98,7 @@ def signed_in(db: Session, cookie: Mapping[str, Any]) -> Account | None:
 
 def by_phone(db: Session, account: Account) -> list[BrowserSession]:
     """The sessions that logins by phone started for this account, the newest first."""
-    rows = select(BrowserSession).filter_by(account_id=account.id)
+    rows = select(BrowserSession).filter_by(account_id=account.id, is_ended=False)
     found = rows.where(BrowserSession.login_id.is_not(None)).order_by(BrowserSession.id.desc())
     return list(db.scalars(found))
 
@@ -94,13 +107,13 @@ def end(db: Session, account: Account, number: str) -> None:
     """End one of the sessions that `by_phone` lists, or all of them ("all")."""
     for row in by_phone(db, account):
         if number in ("all", str(row.id)):
-            db.delete(row)
+            row.is_ended = True
     db.commit()
 
 
 def end_current(db: Session, cookie: Mapping[str, Any]) -> None:
     """End the session in this cookie."""
-    db.execute(delete(BrowserSession).filter_by(id=cookie.get("session", 0)))
+    db.execute(delete(BrowserSession).filter_by(id=cookie.get("session", 0), is_ended=False))
     db.commit()
 
 

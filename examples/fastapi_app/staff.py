@@ -15,7 +15,17 @@ from typing import Any, cast
 
 from accounts import LONGEST_NAME, Account, Base
 from sessions import BrowserSession
-from sqlalchemy import CursorResult, String, Update, create_engine, delete, func, select, update
+from sqlalchemy import (
+    CursorResult,
+    String,
+    Update,
+    and_,
+    create_engine,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -23,7 +33,7 @@ from qrlogin import Event
 
 COUNTED = ("begun", "redeemed", "denied", "cancelled")
 SHOWN = 100  # browsers on the page; the search finds the others
-BY_PHONE = BrowserSession.login_id.is_not(None)
+BY_PHONE = and_(BrowserSession.login_id.is_not(None), BrowserSession.is_ended.is_(False))
 
 
 class Pause(Base):
@@ -124,7 +134,7 @@ def act(db: Session, command: str, operator: str) -> None:
     """
     kind, _, number = command.partition(" ")
     chosen = int(number) if re.fullmatch("[0-9]{1,18}", number) else 0  # 0: no row
-    ended = delete(BrowserSession).where(BY_PHONE)
+    ended = update(BrowserSession).where(BY_PHONE).values(is_ended=True)
     if kind == "pause" and not is_paused(db):
         db.add(Pause(id=1, since=int(time.time()), operator=operator))
     elif kind == "resume":

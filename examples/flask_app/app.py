@@ -44,7 +44,7 @@ from models import (
     make_account,
 )
 from settings import read
-from tokens import account_in, tokens
+from tokens import account_in, refuse, tokens
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -160,10 +160,13 @@ def person() -> Person | None:
 
 def log_in(redeemed: Redeemed) -> None:
     """Start this browser's session, because a phone approved it."""
+    account = account_in(redeemed)
+    if sessions.was_ended(redeemed):
+        refuse("The session of this login was ended.")
     # Keep the CSRF token: if this answer is lost, the page sends the same request again, and
     # Flask-WTF would refuse the old token.
     kept = {name: session[name] for name in ("csrf_token",) if name in session}
-    begin_session(account_in(redeemed), redeemed)
+    begin_session(account, redeemed)
     session.update(kept)
 
 

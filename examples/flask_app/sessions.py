@@ -1,7 +1,8 @@
 """The sessions, on the server, so that one of them can be ended from another browser.
 
 Flask keeps a session in its cookie. The cookie holds the id of a row here, and a request counts as
-signed in only while that row exists. `login_id` finds the session that a login by phone started.
+signed in only while that row exists and is not ended. `login_id` finds the session that a login by
+phone started.
 """
 
 import time
@@ -17,6 +18,7 @@ from qrlogin import Redeemed
 from qrlogin.wire import describe_browser
 
 KEPT = 31 * 24 * 3600  # seconds, as Flask's permanent sessions are kept
+REPEATED = 5 * 60  # seconds; no policy lets a redeem be repeated for longer
 SEEN_EVERY = 60  # seconds; a later page of the same minute writes nothing
 INCOMPLETE = 10 * 60  # seconds in which a session that is not whole can be completed
 
@@ -37,11 +39,20 @@ class BrowserSession(db.Model):  # type: ignore[name-defined,misc]
     """None: it was not a login by phone."""
     phone: Mapped[str] = mapped_column(String(80), default="")
     """The browser of the phone that approved."""
+    is_ended: Mapped[bool] = mapped_column(default=False)
+    """Whether it was ended from elsewhere. Such a row is kept as long as the same redeem can come
+    again, so that it starts no other session."""
     assurance: Mapped[str] = mapped_column(String(64), default="")
     """What the login proved, as `Redeemed.assurance` says it."""
     is_whole: Mapped[bool] = mapped_column(default=True)
     """Whether nothing more has to be proven. Only a whole session is signed in, and only with a
     cookie that says the same."""
+
+
+def was_ended(redeemed: Redeemed) -> bool:
+    """Whether the session of this login was ended from elsewhere. The same redeem came again."""
+    ended = select(BrowserSession.id).filter_by(login_id=redeemed.login_id, is_ended=True)
+    return db.session.scalar(ended) is not None
 
 
 def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) -> None:
@@ -66,8 +77,11 @@ def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) 
         row.login_id, row.phone = redeemed.login_id, approving.browser if approving else ""
         row.assurance = redeemed.assurance
         # The same redeem came twice, because its answer was lost: one login is one session.
-        db.session.execute(delete(BrowserSession).filter_by(login_id=redeemed.login_id))
-    db.session.execute(delete(BrowserSession).where(BrowserSession.begun_at < row.begun_at - KEPT))
+        same = delete(BrowserSession).filter_by(login_id=redeemed.login_id, is_ended=False)
+        db.session.execute(same)
+    db.session.execute(delete(BrowserSession).where(BrowserSession.begun_at < now - KEPT))
+    over = delete(BrowserSession).filter_by(is_ended=True)
+    db.session.execute(over.where(BrowserSession.begun_at < now - REPEATED))
     db.session.add(row)
     db.session.commit()
     session["session"], session["is_whole"] = row.id, row.is_whole
@@ -76,7 +90,7 @@ def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) 
 def current(*, is_whole: bool = True) -> BrowserSession | None:
     """The row of this browser's session, or None if it was ended."""
     row: BrowserSession | None = db.session.get(BrowserSession, session.get("session", 0))
-    if row is None or session.get("is_whole", False) != is_whole:
+    if row is None or row.is_ended or session.get("is_whole", False) != is_whole:
         return None
     return row if is_whole or row.begun_at > time.time() - INCOMPLETE else None
 
@@ -91,7 +105,7 @@ def note_seen(row: BrowserSession) -> None:
 
 def by_phone(account: Account) -> list[BrowserSession]:
     """The sessions that logins by phone started for this account, the newest first."""
-    rows = select(BrowserSession).filter_by(account_id=account.id, is_whole=True)
+    rows = select(BrowserSession).filter_by(account_id=account.id, is_whole=True, is_ended=False)
     found = rows.where(BrowserSession.login_id.is_not(None)).order_by(BrowserSession.id.desc())
     return list(db.session.scalars(found))
 
@@ -100,7 +114,7 @@ def end(account: Account, number: str) -> None:
     """End one of the sessions that `by_phone` lists, or all of them ("all")."""
     for row in by_phone(account):
         if number in ("all", str(row.id)):
-            db.session.delete(row)
+            row.is_ended = True
     db.session.commit()
 
 

@@ -14,7 +14,7 @@ import click
 from flask.cli import with_appcontext
 from models import LONGEST_NAME, Account, db
 from sessions import BrowserSession
-from sqlalchemy import CursorResult, String, Update, delete, func, select, update
+from sqlalchemy import CursorResult, String, Update, and_, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,7 +22,7 @@ from qrlogin import Event
 
 COUNTED = ("begun", "redeemed", "denied", "cancelled")
 SHOWN = 100  # browsers on the page; the search finds the others
-BY_PHONE = BrowserSession.login_id.is_not(None)
+BY_PHONE = and_(BrowserSession.login_id.is_not(None), BrowserSession.is_ended.is_(False))
 
 
 class Pause(db.Model):  # type: ignore[name-defined,misc]
@@ -122,7 +122,7 @@ def act(command: str, operator: str) -> None:
     """
     kind, _, number = command.partition(" ")
     chosen = int(number) if re.fullmatch("[0-9]{1,18}", number) else 0  # 0: no row
-    ended = delete(BrowserSession).where(BY_PHONE)
+    ended = update(BrowserSession).where(BY_PHONE).values(is_ended=True)
     if kind == "pause" and not is_paused():
         db.session.add(Pause(id=1, since=int(time.time()), operator=operator))
     elif kind == "resume":

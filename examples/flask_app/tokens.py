@@ -5,6 +5,7 @@ Nothing in this site accepts such tokens. Issue those of your own service.
 
 import hmac
 from collections.abc import Mapping
+from typing import NoReturn
 
 from flask import abort, current_app, jsonify, make_response
 from models import Account, account_by_id
@@ -16,10 +17,13 @@ def account_in(redeemed: Redeemed) -> Account:
     """The account that approved. If it was closed or locked since, answers with 403, as JSON."""
     account = account_by_id(redeemed.subject)
     if account is None:
-        description = "The account was closed or locked after it approved."
-        refusal = jsonify(error="forbidden", error_description=description)
-        abort(make_response(refusal, 403))
+        refuse("The account was closed or locked after it approved.")
     return account
+
+
+def refuse(why: str) -> NoReturn:
+    """Answers with 403, as JSON."""
+    abort(make_response(jsonify(error="forbidden", error_description=why), 403))
 
 
 def tokens(redeemed: Redeemed) -> Mapping[str, object]:

@@ -166,5 +166,5 @@ def _number(given: Mapping[str, str], name: str, default: Default, least: int = 
         return default
     if not re.fullmatch("[0-9]{1,6}", text) or int(text) < least:
         example = "" if default is None else f", such as {default}"
-        raise Misconfigured(f"{name} is a whole number from {least} on{example}")
+        raise Misconfigured(f"{name} is a whole number from {least} to 999999{example}")
     return int(text)

@@ -53,9 +53,17 @@ def test_a_variable_sets_what_its_field_says(
     "name, text, says",
     [
         ("QRLOGIN_ORIGIN", "example.com", "QRLOGIN_ORIGIN must be what browsers call this site"),
-        ("QRLOGIN_MAX_WAITING", "-1", "QRLOGIN_MAX_WAITING is a whole number from 0 on, such as 8"),
-        ("QRLOGIN_PROXIES", "\u0661", "QRLOGIN_PROXIES is a whole number from 0 on"),
-        ("QRLOGIN_LIFETIME", "0", "QRLOGIN_LIFETIME is a whole number from 1 on, such as 120"),
+        (
+            "QRLOGIN_MAX_WAITING",
+            "-1",
+            "QRLOGIN_MAX_WAITING is a whole number from 0 to 999999, such as 8",
+        ),
+        ("QRLOGIN_PROXIES", "\u0661", "QRLOGIN_PROXIES is a whole number from 0 to 999999"),
+        (
+            "QRLOGIN_LIFETIME",
+            "0",
+            "QRLOGIN_LIFETIME is a whole number from 1 to 999999, such as 120",
+        ),
         ("QRLOGIN_LIFETIME", "9999", "QRLOGIN_LIFETIME: policy.lifetime must be"),
         ("QRLOGIN_DIALECTS", "qq", "QRLOGIN_DIALECTS: there is no 'qq'"),
         ("QRLOGIN_CLIENTS", "tv", "QRLOGIN_CLIENTS: write client_id=Name of the client"),

@@ -89,6 +89,7 @@ class Desk:
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor, self.login_id, self.version, self.op, self.complete = visitor, "", 0, "", ""
+        self.tag = ""
 
     def begin(self) -> "Desk":
         begun = self.visitor.post("begin")
@@ -115,6 +116,7 @@ class Desk:
         return text.decode()
 
     def redeem(self, tag: str, op: str = "") -> httpx2.Response:
+        self.tag = tag
         return self.visitor.post(f"{self.login_id}/redeem", acknowledged=tag, op=op or self.op)
 
     def cancel(self) -> httpx2.Response:

@@ -5,15 +5,17 @@ in the other, and both add to the same numbers.
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
 from qrlogin.browser import texts
-from tests.examples.operators import DJANGO_ACT, Operator, plain, signed_in
+from tests.examples.operators import DJANGO_ACT, DJANGO_LIST, Operator, plain, signed_in
 from tests.examples.running import ALL, Running
 from tests.examples.story import Desk
-from tests.examples.visitors import OfExamples, Visitor
+from tests.examples.test_sessions import end, listed, lock
+from tests.examples.visitors import PASSWORD, OfExamples, Visitor
 
 pytestmark = pytest.mark.long
 
@@ -32,6 +34,38 @@ def test_an_operator_ends_sessions_pauses_logins_and_reads_the_numbers_of_all_wo
             assert "Traceback" not in second.log
         restarted(first)
         assert "Traceback" not in first.log
+
+
+def test_djangos_admin_ends_each_session_that_it_lists(
+    started: Callable[[str], Running],
+) -> None:
+    """Its page that deletes a row ends the session, and a new password hides no session."""
+    server, manner = started("Django"), OfExamples()
+    phone = signed_in(server, manner.named("pat"))
+    phone.page("/qr")
+    operator = Operator(signed_in(server, manner.named("olga")), is_django=True)
+    with logged_in(manner, phone, "pat") as desk:
+        page = f"{DJANGO_LIST}{operator.rows()[0][0]}/delete/"
+        hidden = operator.visitor.page(page).hidden()
+        assert operator.post(page, **hidden).status_code == 302
+        assert manner.who(desk.visitor) == ""
+    with logged_in(manner, phone, "pat") as desk:
+        passwords = {"new_password1": PASSWORD[::-1], "new_password2": PASSWORD[::-1]}
+        page = "/staff/password_change/"
+        changed = desk.visitor.send_form(page, old_password=PASSWORD, **passwords)
+        assert changed.status_code == 302, plain(changed.text)
+        assert manner.who(desk.visitor) == "pat"
+        number, text = operator.rows()[0]
+        assert manner.named("pat") in text
+        operator.end_one(number)
+        assert manner.who(desk.visitor) == ""
+    for each in (phone, operator.visitor):
+        each.http.close()
+
+
+def test_a_static_file_whose_name_holds_a_nul_is_not_found(example: Running) -> None:
+    with Visitor(example.origin) as visitor:
+        assert visitor.http.get("/static/%00.css").status_code == 404
 
 
 def tell(first: Running, second: Running) -> None:
@@ -55,6 +89,8 @@ def tell(first: Running, second: Running) -> None:
         "Open or expired": 1,
     }
 
+    counts_what_is_redeemed(first, operator, manner)
+
     newest_of_alice = operator.rows()[1][0]
     operator.end_one(newest_of_alice)
     assert [manner.who(each.visitor) for each in (*of_alice, of_bob)] == ["alice", "", "bob"]
@@ -65,6 +101,7 @@ def tell(first: Running, second: Running) -> None:
     assert manner.who(of_bob.visitor) == ""
     assert operator.rows() == []
     assert manner.who(alice) == "alice", "the phone was logged in with a password"
+    an_ended_login_starts_no_other_session(operator, manner, alice)
 
     under_way = begun(manner, first)
     no_other_site_pauses(operator, manner)
@@ -133,6 +170,40 @@ def shows_who_is_logged_in(operator: Operator, desks: list[Desk]) -> None:
     for desk in desks:
         for secret in (desk.login_id, *desk.visitor.jar().values()):
             assert secret not in page
+
+
+def counts_what_is_redeemed(server: Running, operator: Operator, manner: OfExamples) -> None:
+    """Even if no session begins, because the account was locked: the README says so."""
+    before = operator.numbers()["Logged in"]
+    with manner.phone(server.origin, "carol") as carol, begun(manner, server) as desk:
+        for verb in ("scan", "confirm"):
+            assert carol.post(f"phone/{verb}", code=desk.complete).status_code == 200
+        lock(server, "carol")
+        assert desk.redeem(desk.look()["scanned_by"]["tag"]).status_code == 403
+    assert operator.numbers()["Logged in"] == before + 1
+    section = server.example.readme.partition("## The operator's page")[2].partition("\n## ")[0]
+    assert '"Logged in" counts redeemed logins' in " ".join(section.split())
+
+
+def an_ended_login_starts_no_other_session(
+    operator: Operator, manner: OfExamples, alice: Visitor
+) -> None:
+    """Whichever way it was ended, and whatever the browser does before it redeems again."""
+    ways: dict[str, Callable[[], None]] = {
+        "one": lambda: operator.end_one(operator.rows()[0][0]),
+        "person": lambda: operator.end_person(operator.rows()[0][0]),
+        "everybody": lambda: operator.press("everybody"),
+        "own page": lambda: end(alice, listed(alice)[0]),
+    }
+    for way, end_it in ways.items():
+        with logged_in(manner, alice, "alice") as desk:
+            end_it()
+            for _ in range(2):
+                again = desk.redeem(desk.tag)
+                assert (again.status_code, again.json().get("error")) == (403, "forbidden"), way
+                assert (manner.who(desk.visitor), operator.rows(), listed(alice)) == ("", [], [])
+                manner.log_out(desk.visitor)
+                desk.visitor.page("/login")
 
 
 def no_other_site_pauses(operator: Operator, manner: OfExamples) -> None:

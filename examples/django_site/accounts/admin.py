@@ -40,7 +40,7 @@ class StaffSite(admin.AdminSite):
 
 
 site = StaffSite()  # `urls` are at "staff/" in config/urls.py
-site.disable_action("delete_selected")  # it would delete the rows, and end no session
+site.disable_action("delete_selected")  # `end_sessions` does the same
 
 
 @admin.register(PhoneLogin, site=site)
@@ -70,7 +70,18 @@ class PhoneLoginAdmin(ModelAdmin):
     @admin.action(description="Log out all browsers of these people", permissions=["delete"])
     def end_all_of_person(self, request: HttpRequest, rows: QuerySet[PhoneLogin]) -> None:
         people = list(rows.values_list("user_id", flat=True))
-        self.end_sessions(request, PhoneLogin.objects.filter(user_id__in=people))
+        self.end_sessions(request, self.get_queryset(request).filter(user_id__in=people))
+
+    def delete_model(self, request: HttpRequest, obj: PhoneLogin) -> None:
+        """What the page that deletes one row does: it ends the session, too."""
+        sessions.end_row(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PhoneLogin]) -> None:
+        for row in queryset:
+            sessions.end_row(row)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PhoneLogin]:
+        return super().get_queryset(request).filter(is_ended=False)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_POST(self.act))
@@ -98,7 +109,7 @@ class PhoneLoginAdmin(ModelAdmin):
         elif command == "resume":
             staff.resume()
         elif command == "everybody":
-            self.end_sessions(request, PhoneLogin.objects.all())
+            self.end_sessions(request, self.get_queryset(request))
         return redirect("admin:accounts_phonelogin_changelist")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -111,8 +122,7 @@ class PhoneLoginAdmin(ModelAdmin):
         """End these sessions. The admin's log says who ended which. Returns how many."""
         ended = rows.select_related("user")
         self.log_deletions(request, ended)
-        for row in ended:
-            sessions.end_row(row)
+        self.delete_queryset(request, ended)
         return len(ended)
 
 

@@ -20,6 +20,9 @@ class PhoneLogin(models.Model):
     address: "models.CharField[Any, Any]" = models.CharField(max_length=90)
     phone: "models.CharField[Any, Any]" = models.CharField(max_length=80)
     """The browser of the phone that approved."""
+    is_ended: "models.BooleanField[Any, Any]" = models.BooleanField(default=False)
+    """Whether the session was ended from elsewhere. Such a row is kept as long as the same redeem
+    can come again, so that it starts no other session."""
 
     class Meta:
         verbose_name = "browser that a phone logged in"

@@ -1,19 +1,20 @@
 """Which browsers were logged in by phone, and how such a session is ended from elsewhere.
 
 Django keeps its sessions on the server, so deleting one ends it. A row of `PhoneLogin` names a
-session that a phone started.
+session that a phone started. settings.py names this module as SESSION_ENGINE, for `SessionStore`.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from importlib import import_module
-from typing import Any
 
-from django.conf import settings
+from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import get_random_string
@@ -26,6 +27,22 @@ from .models import PhoneLogin
 
 User = AbstractBaseUser | AnonymousUser
 SEEN_EVERY = timedelta(minutes=1)  # a later page of the same minute writes nothing
+REPEATED = timedelta(minutes=5)  # no policy lets a redeem be repeated for longer
+
+
+class SessionStore(db.SessionStore):
+    """Django's own sessions. Their rows of `PhoneLogin` follow when Django gives a session a new
+    key, as it does when the user changes the password.
+    """
+
+    def cycle_key(self) -> None:
+        with transaction.atomic():
+            super().cycle_key()
+            row = PhoneLogin.objects.filter(login_id=self.get("login_id"))
+            row.update(session_key=self.session_key)
+
+    async def acycle_key(self) -> None:
+        await sync_to_async(self.cycle_key)()
 
 
 def person(request: HttpRequest) -> Person | None:
@@ -46,7 +63,12 @@ def name_phone(request: HttpRequest, **_signal: object) -> str:
 
 
 def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
-    """Start a new session for the user who approved, and list it."""
+    """Start a new session for the user who approved, and list it.
+
+    Raises `PermissionDenied` for a login whose session was ended from elsewhere.
+    """
+    if PhoneLogin.objects.filter(login_id=redeemed.login_id, is_ended=True).exists():
+        raise PermissionDenied("the session of this login was ended")
     auth.log_in(request, redeemed)
     request.session["browser"] = _names(redeemed.context, "browser", "system")
     session = {
@@ -57,16 +79,18 @@ def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
         "phone": redeemed.phone.partition(" ")[2][:80],
     }
     # The same redeem may come twice, because its answer was lost: one login is one session.
-    for row in PhoneLogin.objects.filter(login_id=redeemed.login_id):
-        end_row(row)
+    for row in PhoneLogin.objects.filter(login_id=redeemed.login_id, is_ended=False):
+        SessionStore(row.session_key).delete()
+        row.delete()
     now = timezone.now()
+    PhoneLogin.objects.filter(is_ended=True, begun_at__lt=now - REPEATED).delete()
     PhoneLogin.objects.create(login_id=redeemed.login_id, seen_at=now, **session)
 
 
 def by_phone(user: User) -> list[PhoneLogin]:
     """The sessions that logins by phone started for this user, the newest first."""
-    rows = PhoneLogin.objects.filter(user_id=user.pk).order_by("-id")
-    ended = [row for row in rows if not _store().SessionStore(row.session_key).load()]
+    rows = PhoneLogin.objects.filter(user_id=user.pk, is_ended=False).order_by("-id")
+    ended = [row for row in rows if not SessionStore(row.session_key).load()]
     PhoneLogin.objects.filter(id__in=[row.pk for row in ended]).delete()
     return [row for row in rows if row not in ended]
 
@@ -79,9 +103,12 @@ def end(user: User, number: str) -> None:
 
 
 def end_row(row: PhoneLogin) -> None:
-    """End the session of this row."""
-    _store().SessionStore(row.session_key).delete()
-    row.delete()
+    """End the session of this row, which has a newer key if it has changed since it was read."""
+    with transaction.atomic():
+        kept = PhoneLogin.objects.select_for_update().filter(pk=row.pk)
+        for key in kept.values_list("session_key", flat=True):
+            SessionStore(key).delete()
+        kept.update(is_ended=True)
 
 
 def note_seen(request: HttpRequest) -> None:
@@ -97,12 +124,8 @@ def forget_ended() -> None:
 
     It asks the table in which this site keeps its sessions, once for all rows.
     """
-    living = Session.objects.filter(expire_date__gt=timezone.now())
-    PhoneLogin.objects.exclude(session_key__in=living.values("session_key")).delete()
-
-
-def _store() -> Any:
-    return import_module(settings.SESSION_ENGINE)
+    living = Session.objects.filter(expire_date__gt=timezone.now()).values("session_key")
+    PhoneLogin.objects.filter(is_ended=False).exclude(session_key__in=living).delete()
 
 
 def _context(request: HttpRequest) -> Mapping[str, str]:

@@ -130,7 +130,7 @@ def static(request: HttpRequest, name: str) -> HttpResponse:
     try:
         file = Path(safe_join(folder, name))
         content = file.read_bytes() if kind else b""
-    except (SuspiciousFileOperation, OSError):
+    except (SuspiciousFileOperation, OSError, ValueError):  # ValueError: a NUL in the name
         content = b""
     if not content:
         raise Http404

@@ -122,6 +122,7 @@ LANGUAGES = [
 USE_TZ, TIME_ZONE = True, "UTC"
 
 CSRF_FAILURE_VIEW = "accounts.views.forged"
+SESSION_ENGINE = "accounts.sessions"
 
 # Over https, another host of the same domain cannot set cookies whose names begin with __Host-.
 SESSION_COOKIE_NAME = SITE.cookie
