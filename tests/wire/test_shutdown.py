@@ -268,8 +268,9 @@ def test_a_worker_is_looked_at_many_times_a_second(handlers: None) -> None:
 @for_each_row("server", [Worker(max_requests=sys.maxsize), Server(limit=None)])
 def test_a_worker_that_serves_for_ever_is_not_watched(handlers: None, server: Any) -> None:
     signal.signal(signal.SIGTERM, server.handle_exit)
+    before = leaving_threads()  # those of other tests end at their next look
     drain_on_signals(blocking())
-    assert leaving_threads() == 0
+    assert leaving_threads() <= before
 
 
 def test_a_handler_outside_python_is_kept_and_a_warning_is_logged(
