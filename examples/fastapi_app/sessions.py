@@ -11,6 +11,7 @@ from typing import Any
 
 from accounts import Account, Base, account_by_id
 from sqlalchemy import ForeignKey, String, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from qrlogin import Redeemed
@@ -52,13 +53,15 @@ def was_ended(db: Session, redeemed: Redeemed) -> bool:
 def begin(
     db: Session, account: int, context: Mapping[str, str], redeemed: Redeemed | None = None
 ) -> int:
-    """Keep a new session. Returns its id, for the cookie.
+    """Keep a new session. Returns its id, for the cookie; if this login has a session, its id.
 
     :param db: the database.
     :param account: the id of who is signed in.
     :param context: what is known of the browser.
     :param redeemed: the login by phone; None: it was another one.
     """
+    if redeemed and (known := _of_login(db, redeemed)):
+        return known
     now = int(time.time())
     row = BrowserSession(
         account_id=account,
@@ -70,15 +73,26 @@ def begin(
         row.address = _listed(context, "place", "address")
         approving = db.get(BrowserSession, int(redeemed.phone or 0))
         row.login_id, row.phone = redeemed.login_id, approving.browser if approving else ""
-        # The same redeem came twice, because its answer was lost: one login is one session.
-        same = delete(BrowserSession).filter_by(login_id=redeemed.login_id, is_ended=False)
-        db.execute(same)
     db.execute(delete(BrowserSession).where(BrowserSession.begun_at < now - KEPT))
     over = delete(BrowserSession).filter_by(is_ended=True)
     db.execute(over.where(BrowserSession.begun_at < now - REPEATED))
     db.add(row)
-    db.commit()
+    try:
+        db.commit()
+    except IntegrityError:  # the same redeem came twice, and both are answered at this moment
+        db.rollback()
+        if redeemed and (known := _of_login(db, redeemed)):
+            return known
+        raise
     return row.id
+
+
+def _of_login(db: Session, redeemed: Redeemed) -> int | None:
+    """The session that this login has started. The same redeem may come twice, because its answer
+    was lost, while the first one is still being answered: one login is one session.
+    """
+    row = select(BrowserSession.id).filter_by(login_id=redeemed.login_id, is_ended=False)
+    return db.scalar(row)
 
 
 def signed_in(db: Session, cookie: Mapping[str, Any]) -> Account | None:

@@ -12,6 +12,7 @@ from adapter import read_request
 from flask import session
 from models import Account, db
 from sqlalchemy import ForeignKey, String, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from qrlogin import Redeemed
@@ -55,13 +56,25 @@ def was_ended(redeemed: Redeemed) -> bool:
     return db.session.scalar(ended) is not None
 
 
-def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) -> None:
-    """Keep a new session of this browser, and put its id into the cookie.
+def begin(
+    account: Account,
+    redeemed: Redeemed | None = None,
+    *,
+    assurance: str = "",
+    is_whole: bool = True,
+) -> None:
+    """Keep a new session of this browser, and put its id into the cookie. If this login has a
+    session, its id is put there.
 
     :param account: who is signed in.
     :param redeemed: the login by phone; None: it was another one.
-    :param fields: more fields of the row.
+    :param assurance: what was proven, if it was no login by phone.
+    :param is_whole: whether nothing more has to be proven.
     """
+    session["is_whole"] = is_whole
+    if redeemed and (known := _of_login(redeemed)):
+        session["session"] = known
+        return
     context = redeemed.context if redeemed else describe_browser(read_request(""))
     now = int(time.time())
     row = BrowserSession(
@@ -69,22 +82,34 @@ def begin(account: Account, redeemed: Redeemed | None = None, **fields: object) 
         begun_at=now,
         seen_at=now,
         browser=_listed(context, "browser", "system"),
-        **fields,
+        assurance=redeemed.assurance if redeemed else assurance,
+        is_whole=is_whole,
     )
     if redeemed:
         row.address = _listed(context, "place", "address")
         approving = db.session.get(BrowserSession, int(redeemed.phone or 0))
         row.login_id, row.phone = redeemed.login_id, approving.browser if approving else ""
-        row.assurance = redeemed.assurance
-        # The same redeem came twice, because its answer was lost: one login is one session.
-        same = delete(BrowserSession).filter_by(login_id=redeemed.login_id, is_ended=False)
-        db.session.execute(same)
     db.session.execute(delete(BrowserSession).where(BrowserSession.begun_at < now - KEPT))
     over = delete(BrowserSession).filter_by(is_ended=True)
     db.session.execute(over.where(BrowserSession.begun_at < now - REPEATED))
     db.session.add(row)
-    db.session.commit()
-    session["session"], session["is_whole"] = row.id, row.is_whole
+    try:
+        db.session.commit()
+    except IntegrityError:  # the same redeem came twice, and both are answered at this moment
+        db.session.rollback()
+        if not redeemed or not (known := _of_login(redeemed)):
+            raise
+        session["session"] = known
+    else:
+        session["session"] = row.id
+
+
+def _of_login(redeemed: Redeemed) -> int | None:
+    """The session that this login has started. The same redeem may come twice, because its answer
+    was lost, while the first one is still being answered: one login is one session.
+    """
+    row = select(BrowserSession.id).filter_by(login_id=redeemed.login_id, is_ended=False)
+    return db.session.scalar(row)
 
 
 def current(*, is_whole: bool = True) -> BrowserSession | None:

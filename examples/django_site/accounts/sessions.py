@@ -69,22 +69,44 @@ def log_in(request: HttpRequest, redeemed: Redeemed) -> None:
     """
     if PhoneLogin.objects.filter(login_id=redeemed.login_id, is_ended=True).exists():
         raise PermissionDenied("the session of this login was ended")
+    row = _living(redeemed)
+    if row is None:
+        row = _begin(request, redeemed)
+    else:
+        auth.account(redeemed)
+    # The same redeem may come twice, because its answer was lost, while the first one is still
+    # being answered: one login is one session.
+    if request.session.session_key != row.session_key:
+        request.session.flush()
+        request.session = SessionStore(row.session_key)
+    request.session.modified = True  # this browser may not have its cookie
+
+
+def _living(redeemed: Redeemed) -> PhoneLogin | None:
+    """The row of this login, if it has a session."""
+    row = PhoneLogin.objects.filter(login_id=redeemed.login_id, is_ended=False).first()
+    if row and not SessionStore().exists(row.session_key):
+        row.delete()
+        return None
+    return row
+
+
+def _begin(request: HttpRequest, redeemed: Redeemed) -> PhoneLogin:
+    """Start a session, and list it. Returns the row of this login, which may be another one."""
     auth.log_in(request, redeemed)
     request.session["browser"] = _names(redeemed.context, "browser", "system")
+    now = timezone.now()
+    PhoneLogin.objects.filter(is_ended=True, begun_at__lt=now - REPEATED).delete()
     session = {
         "user_id": redeemed.subject,
         "session_key": request.session.session_key,
         "browser": request.session["browser"],
         "address": _names(redeemed.context, "place", "address"),
         "phone": redeemed.phone.partition(" ")[2][:80],
+        "seen_at": now,
     }
-    # The same redeem may come twice, because its answer was lost: one login is one session.
-    for row in PhoneLogin.objects.filter(login_id=redeemed.login_id, is_ended=False):
-        SessionStore(row.session_key).delete()
-        row.delete()
-    now = timezone.now()
-    PhoneLogin.objects.filter(is_ended=True, begun_at__lt=now - REPEATED).delete()
-    PhoneLogin.objects.create(login_id=redeemed.login_id, seen_at=now, **session)
+    row, _ = PhoneLogin.objects.get_or_create(login_id=redeemed.login_id, defaults=session)
+    return row
 
 
 def by_phone(user: User) -> list[PhoneLogin]:
