@@ -15,8 +15,8 @@ from typing import Any, Final, Self
 try:
     from waitress import wasyncore
     from waitress.server import create_server
-except ImportError as error:
-    raise ImportError("the demo needs waitress: pip install 'qrlogin[demo]'") from error
+except ImportError as _missing:
+    raise ImportError("the demo needs waitress: pip install 'qrlogin[demo]'") from _missing
 
 from qrlogin.wire.message import StartResponse
 
@@ -27,6 +27,9 @@ DRAIN_TIMEOUT_S: Final = 5.0  # for requests that are being answered; usually it
 CONNECTIONS: Final = 1000  # a browser opens up to six, and keeps them
 THREADS: Final = 160  # a held request has one: up to 64 of the pages, and 64 of the dialects
 MAX_BODY: Final = 1 << 20  # bytes; an endpoint refuses far shorter ones, and says so
+MAX_ANSWER: Final = (
+    1 << 26
+)  # bytes; a longer one would wait in a file, which waitress may not close
 
 # At a stop, it warns of each browser that asks once more.
 logging.getLogger("waitress").setLevel(logging.ERROR)
@@ -59,6 +62,7 @@ class Server:
             channel_timeout=IDLE_TIMEOUT_S,
             channel_request_lookahead=1,  # without it, a disconnect ends no wait
             max_request_body_size=MAX_BODY,
+            outbuf_overflow=MAX_ANSWER,
             log_socket_errors=False,  # browsers disconnect
         )
         self._loop = threading.Thread(target=self._waitress.run, daemon=True, name="demo-server")

@@ -106,7 +106,12 @@ class Threaded(Server):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", *where, *options, "tests.faults.threaded:app()"],
             cwd=root,
-            env={**os.environ, "MAX_WAITING": str(most), "GUNICORN_CMD_ARGS": ""},
+            env={
+                **os.environ,
+                "MAX_WAITING": str(most),
+                "GUNICORN_CMD_ARGS": "",
+                "PYTHONPATH": os.pathsep.join([str(root), str(root / "tools")]),
+            },
         )
 
 
