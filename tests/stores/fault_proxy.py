@@ -54,7 +54,11 @@ class Proxy:
             reset(writer)
             return
         self.connected += 1
-        server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self.upstream)
+        try:
+            server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self.upstream)
+        except OSError:
+            reset(writer)
+            return
         both = {writer, server_writer}
         self._writers |= both
         self._wires.append(wire := _Wire())
@@ -114,10 +118,12 @@ class Proxy:
 
     async def _stop(self) -> None:
         self._server.close()
-        self._reset_all()
-        await asyncio.gather(
-            *(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True
-        )
+        self.refusing = True
+        # A connection that is accepted at this moment makes a task that was not there before.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            self._reset_all()
+            await asyncio.wait(others, timeout=0.1)
+        await asyncio.sleep(0)  # a reset closes the socket in the next turn
 
 
 @dataclass
