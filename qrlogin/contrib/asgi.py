@@ -21,7 +21,6 @@ from qrlogin.contrib.shared import (
     REFUSALS,
     WRONG_IN_ASGI,
     AsyncLands,
-    call,
     check_arguments,
     check_endpoint,
     granted_response,
@@ -32,7 +31,7 @@ from qrlogin.contrib.shared import (
 )
 from qrlogin.errors import Misconfigured
 from qrlogin.wire.dialect import Person
-from qrlogin.wire.endpoint import AsyncEndpoint
+from qrlogin.wire.endpoint import AsyncEndpoint, call
 from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import Message, Receive, Request, Response, Scope, Send
 from qrlogin.wire.shutdown import drain_on_signals

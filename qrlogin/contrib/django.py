@@ -43,7 +43,6 @@ from qrlogin.contrib.shared import (
     REFUSALS,
     AsyncLands,
     Lands,
-    call,
     check_arguments,
     is_mapping_to_send,
     needs_csrf_token,
@@ -54,6 +53,7 @@ from qrlogin.contrib.shared import (
 from qrlogin.contrib.wsgi import close_at_exit
 from qrlogin.errors import Forbidden, InvalidCsrfToken
 from qrlogin.wire import AsyncEndpoint, Endpoint, Person, Request, Response
+from qrlogin.wire.endpoint import call
 from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Scope, Send
 

@@ -40,7 +40,6 @@ from qrlogin.contrib.shared import (
     REFUSALS,
     WRONG_IN_ASGI,
     AsyncLands,
-    call,
     check_arguments,
     check_endpoint,
     extra_headers,
@@ -49,6 +48,7 @@ from qrlogin.contrib.shared import (
     not_given,
     with_log_in,
 )
+from qrlogin.wire.endpoint import call
 from qrlogin.wire.error_response import NO_STORE
 from qrlogin.wire.message import BODY_CAP
 from qrlogin.wire.openapi import SCHEMES, operation

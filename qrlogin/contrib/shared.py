@@ -1,13 +1,11 @@
 """The rules that all modules of this package share. Nothing here knows a framework."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from inspect import isawaitable, signature
-from typing import Any, Final, NoReturn, Protocol, TypeGuard
+from inspect import signature
+from typing import Final, NoReturn, Protocol, TypeGuard
 
-from qrlogin.arguments import is_async
 from qrlogin.errors import BadRequest, LoginError, Misconfigured, Unavailable
 from qrlogin.wire.message import Cookie, Request, Response
 from qrlogin.wire.validation import has_token
@@ -178,13 +176,3 @@ def _added(
 ) -> list[tuple[str, str]]:
     taken = {name.lower() for name, _ in own}.difference(_REPEATABLE).union(without)
     return [(name, value) for name, value in added if name.lower() not in taken]
-
-
-async def call(function: Callable[..., Any], *arguments: object) -> Any:
-    """What an async function returns. It is called in this thread. A plain function may block, so
-    it runs in another thread.
-    """
-    if is_async(function):
-        return await function(*arguments)
-    returned = await asyncio.to_thread(function, *arguments)
-    return await returned if isawaitable(returned) else returned

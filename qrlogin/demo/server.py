@@ -27,9 +27,7 @@ DRAIN_TIMEOUT_S: Final = 5.0  # for requests that are being answered; usually it
 CONNECTIONS: Final = 1000  # a browser opens up to six, and keeps them
 THREADS: Final = 160  # a held request has one: up to 64 of the pages, and 64 of the dialects
 MAX_BODY: Final = 1 << 20  # bytes; an endpoint refuses far shorter ones, and says so
-MAX_ANSWER: Final = (
-    1 << 26
-)  # bytes; a longer one would wait in a file, which waitress may not close
+MAX_ANSWER: Final = 1 << 26  # bytes; waitress would put more into a file, and may not close it
 
 # At a stop, it warns of each browser that asks once more.
 logging.getLogger("waitress").setLevel(logging.ERROR)

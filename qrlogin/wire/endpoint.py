@@ -361,7 +361,7 @@ class AsyncEndpoint:
         person: Person | None,
     ) -> Response:
         if self._paused and begins(operation):
-            await _ask_pause(self._paused)
+            refuse_if(await call(self._paused))
         if self._judge and exchange.look and person:
             looking = exchange.look()
             looked = await self._qr.run(looking)
@@ -542,10 +542,14 @@ async def _ask_judge(judge: JudgeCalls, looked: Scanned, person: Person, request
     judge.enforce(returned)
 
 
-async def _ask_pause(paused: Pause) -> None:
-    """Raise `Paused` if a function of either colour says so. What it raises propagates."""
-    returned = paused() if is_async(paused) else await asyncio.to_thread(paused)
-    refuse_if(await returned if isawaitable(returned) else returned)
+async def call(function: Callable[..., Any], *arguments: object) -> Any:
+    """What an async function returns. It is called in this thread. A plain function may block, so
+    it runs in another thread.
+    """
+    if is_async(function):
+        return await function(*arguments)
+    returned = await asyncio.to_thread(function, *arguments)
+    return await returned if isawaitable(returned) else returned
 
 
 class _Waits:

@@ -83,7 +83,7 @@ HEAD = (
 )
 
 
-async def _settle(server: Server, tasks: int) -> Any:
+async def settle(server: Server, tasks: int) -> Any:
     """The figures of the server as soon as it has no more tasks than this; after a minute, its
     figures as they are.
     """
@@ -95,7 +95,7 @@ async def _settle(server: Server, tasks: int) -> Any:
     return await server.ask("stats")
 
 
-async def _park_and_leave(server: Server, kind: str, browsers: int) -> list[str]:
+async def park_and_leave(server: Server, kind: str, browsers: int) -> list[str]:
     """Returns the codes of the logins whose browsers have left."""
     parked, codes = await waiting.park(server, kind, browsers)
     await waiting.until_quiet(server, browsers)
@@ -115,11 +115,11 @@ async def leave(name: str, browsers: int, url: str, kind: str) -> Herd:
     waiting.raise_file_limit()
     server = Server(free_port(), url)
     try:
-        await _park_and_leave(server, kind, 1)
+        await park_and_leave(server, kind, 1)
         tasks = (await server.ask("stats"))["tasks"]
         for _ in range(WARM_UP):
-            await _park_and_leave(server, kind, browsers)
-            before = await _settle(server, tasks)
+            await park_and_leave(server, kind, browsers)
+            before = await settle(server, tasks)
         parked, codes = await waiting.park(server, kind, browsers)
         await waiting.until_quiet(server, browsers)
         witnesses, first = await waiting.park(server, kind, WITNESSES)
@@ -128,7 +128,7 @@ async def leave(name: str, browsers: int, url: str, kind: str) -> Herd:
         for browser in parked:
             browser.writer.transport.abort()
         # The watchdog is one task, and a witness a few.
-        await _settle(server, before["tasks"] + 1 + 4 * WITNESSES)
+        await settle(server, before["tasks"] + 1 + 4 * WITNESSES)
         if url:
             async with waiting.logins(url) as qr:
                 for start in range(0, browsers, 100):
@@ -136,7 +136,7 @@ async def leave(name: str, browsers: int, url: str, kind: str) -> Herd:
         else:
             await server.ask("scan")
         await asyncio.wait(reading, timeout=60)
-        after = await _settle(server, before["tasks"] + 1)
+        after = await settle(server, before["tasks"] + 1)
         return Herd(
             name,
             browsers,

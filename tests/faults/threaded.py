@@ -24,9 +24,7 @@ from benchmarks.waiting import KEY, POLICY, Server
 from qrlogin import MemoryStore, QRLogin
 from qrlogin.contrib.wsgi import qrlogin_app
 from qrlogin.wire import Endpoint, Person
-from tests.faults.herds import HEAD, WARM_UP, WITNESSES, Herd
-from tests.faults.herds import _park_and_leave as park_and_leave
-from tests.faults.herds import _settle as settle
+from tests.faults.herds import HEAD, WARM_UP, WITNESSES, Herd, park_and_leave, settle
 from tests.servers import LOOPBACK, free_port
 
 BROWSERS = 1000
