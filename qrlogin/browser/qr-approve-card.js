@@ -48,7 +48,7 @@ const LONGEST_IN_TITLE = 40; // characters of a fact
 const LONGEST_WORDS = 600; // characters; the server allows 600 bytes
 
 const STYLE = `${TOKENS}
-.hint:empty, .note:empty, .actions:empty, .body:empty, .left:empty { display: none !important }
+:is(.title, .hint, .note, .actions, .body, .left):empty { display: none !important }
 .card { display: flex; flex-direction: column; gap: 1.125rem; inline-size: min(100%, 26rem);
   min-block-size: 21rem; margin-inline: auto; padding: 1.5rem clamp(.75rem, 5%, 1.5rem);
   color: var(--ink); background: var(--surface); border: 1px solid var(--line);

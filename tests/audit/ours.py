@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from itsdangerous import URLSafeSerializer
+
 from qrlogin import STANDARD, LoginError, MemoryStore, Policy, QRLogin
 from qrlogin.audit import Answer, Browser, Device, Login, Phone, Seen, Session, Target, over_wsgi
 from qrlogin.demo import client as demo_client
@@ -186,7 +188,9 @@ class NativeSpeaker:
         if not browser.post(f"{self.mount}{_last(login.id)}/redeem", json=fields):
             return None
         account = self.who(browser)
-        return Session(account, browser.cookies[self.session_cookie]) if account else None
+        return (
+            Session(account, session_in(browser.cookies[self.session_cookie])) if account else None
+        )
 
     def cancel(self, browser: Browser, login: Login) -> bool:
         return bool(browser.post(f"{self.mount}{_last(login.id)}/cancel", json={}))
@@ -215,6 +219,16 @@ class NativeSpeaker:
             rotates_after=ROTATED,
             **more,
         )
+
+
+def session_in(cookie: str) -> str:
+    """What names the session in its cookie. Flask and Starlette sign it together with the time, and
+    with a CSRF token: two cookies of one session differ."""
+    payload = cookie.rsplit(".", 2)[0]
+    if payload == cookie:
+        return cookie
+    held = URLSafeSerializer("the signature is not read").load_payload(payload.encode())
+    return str(held.get("session", held))
 
 
 def _last(login_id: str) -> str:
@@ -436,7 +450,7 @@ def spoken_over_http(name: str, origin: str, functions: NativeSpeaker, token: st
     spoken = Spoken(
         name,
         who=lambda player: functions.who(browser_of(player)),
-        token=lambda player: browser_of(player).cookies.get(token, ""),
+        token=lambda player: session_in(browser_of(player).cookies.get(token, "")),
     )
     return spoken.target(origin, functions, samples=32, who=functions.who)
 

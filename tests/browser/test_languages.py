@@ -53,10 +53,10 @@ async def test_a_page_loads_its_own_language_and_no_other(
     ]
 
 
-async def test_no_child_shows_before_the_language_is_there(
+async def test_no_child_and_no_empty_heading_shows_before_the_language_is_there(
     chromium: Browser, login_page: LoginPage, stub: Stub, tmp_path: Path
 ) -> None:
-    """They would disappear again at once."""
+    """The children would disappear again at once, and a screen reader lists an empty heading."""
 
     async def never(route: Route) -> None:
         pass
@@ -77,6 +77,7 @@ async def test_no_child_shows_before_the_language_is_there(
             await phone.page.wait_for_function(HAS_CARD)
             for text in ("Sign in here", "report it", "On we go"):
                 assert not await phone.page.get_by_text(text).is_visible()
+            assert await phone.page.get_by_role("heading").count() == 0
 
 
 @pytest.mark.parametrize("trouble", ["fails", "is slow"])

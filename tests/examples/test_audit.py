@@ -43,7 +43,7 @@ def test_the_audit_finds_nothing_with_the_strict_policy(name: str) -> None:
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", ALL)
 def test_the_audit_finds_nothing_in_the_other_dialects(name: str) -> None:
-    """They answer a repeated request again, and then the examples end the earlier session."""
+    """They answer a repeated request again, with the same session."""
     with Running(ALL[name], QRLOGIN_DIALECTS="all", QRLOGIN_MAX_WAITING="0") as running:
         for dialect in DIALECTS:
             functions = ours.example_functions()

@@ -72,6 +72,7 @@ async def test_every_page_fits_and_passes_axe(
     await fits(phone, "phone-signed-out")
     await phone.sign_up(name)
     await phone.open("/qr")
+    await phone.question.get_by_role("heading").wait_for()
     await fits(phone, "phone-no-code")
     await phone.open(await camera(desk.desk))
     await phone.until("ask")
