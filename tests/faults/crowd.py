@@ -9,7 +9,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from random import Random
 from time import sleep
@@ -105,23 +105,30 @@ class Histories:
         self._calls = defaultdict[str, list[Call]](list)
         self._slow, self._starvation = list[tuple[str, float, float]](), Starvation()
 
-    def answered(self, command: Command, called: float, reply: Reply) -> None:
-        self._add(Call(command, called, monotonic(), reply))
+    def called(self, command: Command) -> Call:
+        """A call begins. A browser may see what it does, and leave, before it is answered."""
+        call = Call(command, monotonic())
+        self._calls[command.login_id].append(call)
+        return call
 
-    def failed(self, command: Command, called: float, error: BaseException | None) -> None:
+    def answered(self, call: Call, reply: Reply) -> None:
+        self._note_time(call)
+        calls = self._calls.get(call.command.login_id, [])
+        if call in calls:  # and not of a login that is over
+            calls[calls.index(call)] = replace(call, returned=monotonic(), reply=reply)
+
+    def failed(self, call: Call, error: BaseException | None) -> None:
         """A call raised, or was cancelled (None): it may have happened, now or later."""
+        self._note_time(call)
         if isinstance(error, Unavailable):
             self._row.add("unavailable")
         elif error is not None:
             name = type(error).__name__
-            self._row.add("untyped", f"{command.row.name} raised {name}: {error}")
-        self._add(Call(command, called, inf, None), monotonic())
+            self._row.add("untyped", f"{call.command.row.name} raised {name}: {error}")
 
-    def _add(self, call: Call, ended: float = 0.0) -> None:
-        ended = ended or call.returned
-        if ended - call.called > BUDGET:
-            self._slow.append((call.command.row.name, call.called, ended))
-        self._calls[call.command.login_id].append(call)
+    def _note_time(self, call: Call) -> None:
+        if (now := monotonic()) - call.called > BUDGET:
+            self._slow.append((call.command.row.name, call.called, now))
 
     def pop(self, login_id: str) -> Sequence[Call]:
         return self._calls.pop(login_id, [])
@@ -142,13 +149,13 @@ class RecordedStore:
         self.store, self._histories = store, histories
 
     def apply(self, command: Command) -> Reply:
-        called = monotonic()
+        call = self._histories.called(command)
         try:
             reply: Reply = self.store.apply(command)
         except Exception as error:
-            self._histories.failed(command, called, error)
+            self._histories.failed(call, error)
             raise
-        self._histories.answered(command, called, reply)
+        self._histories.answered(call, reply)
         return reply
 
     def listen(self, login_id: str) -> Any:
@@ -165,16 +172,16 @@ class AsyncRecordedStore:
         self.store, self._histories = store, histories
 
     async def apply(self, command: Command) -> Reply:
-        called = monotonic()
+        call = self._histories.called(command)
         try:
             reply: Reply = await self.store.apply(command)
         except Exception as error:
-            self._histories.failed(command, called, error)
+            self._histories.failed(call, error)
             raise
         except BaseException:
-            self._histories.failed(command, called, None)
+            self._histories.failed(call, None)
             raise
-        self._histories.answered(command, called, reply)
+        self._histories.answered(call, reply)
         return reply
 
     def listen(self, login_id: str) -> Any:

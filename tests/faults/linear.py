@@ -60,7 +60,7 @@ class Finding:
     def __str__(self) -> str:
         return (
             f"{self.placed} of {self.answered} answers have an order; after them, with the record "
-            f"{self.record}, none of these can follow: {', '.join(self.left)}"
+            f"{self.record}, none of these can follow: {'; '.join(self.left)}"
         )
 
 
@@ -110,7 +110,12 @@ class _Search:
             states += [*self._unseen(left, record), *self._seen(left, record)]
         placed, record, stuck = self._best
         shown = f"{record.get('state', '-')} {record.get('version', '-')}" if record else "absent"
-        return Finding(placed, len(self._answered), shown, tuple(str(call) for call in stuck))
+        return Finding(
+            placed,
+            len(self._answered),
+            shown,
+            tuple(self._described(call, record) for call in stuck),
+        )
 
     def _first_end(self, left: frozenset[int]) -> float:
         return min(self._answered[at].returned for at in left)
@@ -161,6 +166,17 @@ class _Search:
         placed = len(self._answered) - len(left)
         if placed > self._best[0]:
             self._best = placed, record, [self._answered[at] for at in self._next(left)]
+
+    def _described(self, call: Call, record: Record) -> str:
+        """The call, and in which fields its answer is another than this record allows."""
+        assert call.reply is not None
+        expected = step(record, call.command, call.reply.now).reply
+        said, allowed = call.reply.record.items(), expected.record.items()
+        fields = sorted({name for name, _ in {*said} ^ {*allowed}})
+        verdict = (
+            "" if expected.verdict is call.reply.verdict else f" in place of {expected.verdict}"
+        )
+        return f"{call}{verdict}, which differs in {', '.join(fields) or 'nothing'}"
 
 
 def _version(record: Record) -> int:

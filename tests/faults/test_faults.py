@@ -18,8 +18,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from qrlogin.clock import monotonic, now_ms
-from qrlogin.step import Command, Record, Reply, step
+from qrlogin.step import Command, Record, Reply, Verdict, step
 from qrlogin.stores.listeners import Listeners, LocalListener
+from qrlogin.table import TABLE
 from tests.faults import __main__ as command
 from tests.faults import crowd, report
 from tests.faults.proxy import VERBS, VerbProxy
@@ -147,6 +148,17 @@ def test_a_call_that_takes_longer_than_its_budget_is_late(monkeypatch: pytest.Mo
     with crowd.Crowd(row, lambda: store) as people:
         people.play(lambda: row.logins >= 1)
     assert row.wrong.keys() == {"late"}
+
+
+def test_a_call_is_in_the_history_of_its_login_before_it_is_answered() -> None:
+    """A browser whose login vanished leaves while its phone still scans it."""
+    histories = crowd.Histories(Row("of a test", "memory", 1))
+    scan = Command("login", TABLE["scan"], "mark")
+    call = histories.called(scan)
+    assert [each.reply for each in histories.pop("login")] == [None]
+    histories.answered(call, Reply("login", "mark", Verdict.FORBIDDEN, 0, {}))
+    assert not histories.pop("login")
+    histories.close()
 
 
 def test_a_process_knows_how_long_it_had_no_turn() -> None:

@@ -94,6 +94,7 @@ def assert_impossible(history: History, last: str) -> None:
         finding = check(history.calls, resent=resent)
         assert finding is not None
         assert last in str(finding)
+        assert " differs in " in str(finding)
         assert str(KEY) not in str(finding)
 
 
