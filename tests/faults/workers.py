@@ -52,9 +52,10 @@ class Unlimited(Running):
     def prepare(self) -> None:
         super().prepare()
         settings = self.folder / "settings.py"
-        text = settings.read_text("utf-8")
-        unlimited = '__import__("dataclasses").replace(STANDARD, limits=None)'
-        settings.write_text(text.replace("STANDARD.with_", f"{unlimited}.with_"), "utf-8")
+        before, asked, after = settings.read_text("utf-8").rpartition("policy=STANDARD")
+        assert asked, "the settings name no policy"
+        unlimited = 'policy=__import__("dataclasses").replace(STANDARD, limits=None)'
+        settings.write_text(before + unlimited + after, "utf-8")
         bare = ASGI if self.example.is_asgi else WSGI
         Path(self.folder, "with_pid.py").write_text(bare.format(module="app", name="app"))
 
