@@ -53,10 +53,10 @@ async def test_a_page_loads_its_own_language_and_no_other(
     ]
 
 
-async def test_no_child_and_no_empty_heading_shows_before_the_language_is_there(
+async def test_no_child_and_nothing_without_a_name_shows_before_the_language_is_there(
     chromium: Browser, login_page: LoginPage, stub: Stub, tmp_path: Path
 ) -> None:
-    """The children would disappear again at once, and a screen reader lists an empty heading."""
+    """The children would disappear again at once, and a screen reader lists what has no name."""
 
     async def never(route: Route) -> None:
         pass
@@ -68,6 +68,7 @@ async def test_no_child_and_no_empty_heading_shows_before_the_language_is_there(
     await login_page.page.goto(stub.url)
     await login_page.page.wait_for_function(HAS_CARD)
     assert not await login_page.page.locator("#password").is_visible()
+    assert await login_page.page.get_by_role("img").count() == 0
     with ApproveStub(lang="de") as other:
         async with approve_page(chromium, tmp_path) as phone:
             await phone.page.route("**/qr-login-texts-de.js", never)

@@ -19,12 +19,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.template import engines
 from django.test import AsyncClient, RequestFactory, override_settings
 from django.utils.module_loading import import_string
 
+from qrlogin import MemoryStore, QRLogin
 from qrlogin.contrib import django_project
 from qrlogin.errors import Misconfigured
+from qrlogin.keys import new_key
+from qrlogin.table import State
 from qrlogin.wire import DENY, Person, Request, WeChat
 
 
@@ -155,6 +159,28 @@ def judged(case: bool) -> list[Any]:
     return [looked.status, words, kind, *errors, b"paused" in of_other.body, events]
 
 
+def overtaken(name: str) -> str:
+    """The user id in the session of a redeem that overtook the same redeem: the first one has not
+    been answered, so Django has not saved its session.
+    """
+    from accounts.sessions import SessionStore, log_in
+
+    call_command("migrate", verbosity=0)
+    user = get_user_model().objects.create_user(name)
+    with QRLogin(MemoryStore(), secret_keys=[new_key()], verification_uri="https://a/qr") as qr:
+        begun = qr.begin()
+        qr.scan(begun.scan_code, subject=str(user.pk), shown_as="A•••e")
+        confirmed = qr.confirm(begun.scan_code, subject=str(user.pk))
+        assert confirmed.state is State.CONFIRMED
+        seen = qr.status(begun.device_code).scanned_by
+        redeemed = qr.redeem(begun.device_code, acknowledged=seen.tag if seen else "")
+    for _ in range(2):
+        request: Any = RequestFactory().post("/qrlogin/redeem")
+        request.session = SessionStore()
+        log_in(request, redeemed)
+    return str(SessionStore(request.session.session_key).load().get("_auth_user_id"))
+
+
 def settings_error(variables: dict[str, str]) -> str:
     """The error message for this environment, or ""."""
     with environment(variables):
@@ -167,7 +193,7 @@ def settings_error(variables: dict[str, str]) -> str:
 
 FUNCTIONS = {
     each.__name__: each
-    for each in (checks, started, tags, local_path, forged, judged, settings_error)
+    for each in (checks, started, tags, local_path, forged, judged, overtaken, settings_error)
 }
 
 if __name__ == "__main__":

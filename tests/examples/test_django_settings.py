@@ -180,6 +180,7 @@ def inside(folder: Path) -> dict[str, Any]:
         "local_path": OWN + NOT_OWN,
         "forged": FORMS + AS_JSON,
         "judged": [False, True],
+        "overtaken": ["alice"],
         "settings_error": [case for case, _ in SETTINGS_ERRORS],
     }
     done = run(folder, sys.executable, "-W", "error", str(INSIDE), stdin=json.dumps(cases))
@@ -223,6 +224,12 @@ def test_each_wrong_setting_fails_its_system_check(inside: dict[str, Any]) -> No
 def test_plain_functions_in_the_setting_work_under_wsgi_and_asgi(inside: dict[str, Any]) -> None:
     one = [403, "closed", "WeChat", "denied_by_site", "paused", True, ["begun"]]
     assert inside["judged"] == [one] * 2
+
+
+def test_a_redeem_that_overtakes_the_same_redeem_gets_a_whole_session(
+    inside: dict[str, Any],
+) -> None:
+    assert inside["overtaken"] == ["1"]
 
 
 def test_a_wrong_setting_stops_every_command_and_every_server(folder: Path) -> None:

@@ -37,7 +37,13 @@ SCREENS: dict[str, dict[str, Any]] = {
 TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
+#: The texts of a page's language arrive after the page.
+HAS_TEXTS = """() => [...document.querySelectorAll("qr-login, qr-approve")].every(
+it => it.shadowRoot?.querySelector(".title")?.textContent)"""
+
+
 async def fits(profile: Profile, name: str) -> None:
+    await profile.page.wait_for_function(HAS_TEXTS)
     await profile.desk.shot(name)
     assert not await profile.page.evaluate(TOO_WIDE), f"{name} has to be scrolled sideways"
     assert await profile.desk.axe() == [], name
@@ -72,7 +78,6 @@ async def test_every_page_fits_and_passes_axe(
     await fits(phone, "phone-signed-out")
     await phone.sign_up(name)
     await phone.open("/qr")
-    await phone.question.get_by_role("heading").wait_for()
     await fits(phone, "phone-no-code")
     await phone.open(await camera(desk.desk))
     await phone.until("ask")

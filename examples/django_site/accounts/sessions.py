@@ -105,6 +105,8 @@ def _begin(request: HttpRequest, redeemed: Redeemed) -> PhoneLogin:
         "phone": redeemed.phone.partition(" ")[2][:80],
         "seen_at": now,
     }
+    # Whole before the row shows it: the same redeem that comes again reads and saves it.
+    request.session.save()
     row, _ = PhoneLogin.objects.get_or_create(login_id=redeemed.login_id, defaults=session)
     return row
 
