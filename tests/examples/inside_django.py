@@ -163,10 +163,10 @@ def overtaken(name: str) -> str:
     """The user id in the session of a redeem that overtook the same redeem: the first one has not
     been answered, so Django has not saved its session.
     """
-    from accounts.sessions import SessionStore, log_in
-
     call_command("migrate", verbosity=0)
-    user = get_user_model().objects.create_user(name)
+    sessions: Any = importlib.import_module("accounts.sessions")
+    users: Any = get_user_model().objects
+    user = users.create_user(name)
     with QRLogin(MemoryStore(), secret_keys=[new_key()], verification_uri="https://a/qr") as qr:
         begun = qr.begin()
         qr.scan(begun.scan_code, subject=str(user.pk), shown_as="A•••e")
@@ -176,9 +176,10 @@ def overtaken(name: str) -> str:
         redeemed = qr.redeem(begun.device_code, acknowledged=seen.tag if seen else "")
     for _ in range(2):
         request: Any = RequestFactory().post("/qrlogin/redeem")
-        request.session = SessionStore()
-        log_in(request, redeemed)
-    return str(SessionStore(request.session.session_key).load().get("_auth_user_id"))
+        request.session = sessions.SessionStore()
+        sessions.log_in(request, redeemed)
+    kept = sessions.SessionStore(request.session.session_key).load()
+    return str(kept.get("_auth_user_id"))
 
 
 def settings_error(variables: dict[str, str]) -> str:
