@@ -115,6 +115,7 @@ export class Card {
     // A picture that does not load would hide the plain code under it.
     image.addEventListener("error", () => image.removeAttribute("href"));
     const left = make("rect", "remaining", { pathLength: "1" });
+    // Hidden until the first view gives it a name.
     const qr = make("svg", "qr", { role: "img", "shape-rendering": "crispEdges", hidden: "" },
       make("rect", "", { width: "100%", height: "100%", fill: "#fff" }), path, image);
     const picture = make("div", "picture", {},
@@ -125,8 +126,7 @@ export class Card {
     const link = make("a", "link", { target: "_blank", rel: "noopener", hidden: "" });
     const note = make("p", "note", { role: "status", "aria-live": "off" });
     const fold = make("button", "fold", { type: "button", hidden: "" });
-    // Neither they nor a picture without a name show before the first view: the texts of its
-    // language may be on their way.
+    // No child shows before the first view: the texts of its language may be on their way.
     const actions = make("div", "actions"), slot = make("slot", "", { hidden: "" });
     const card = make("div", "card", { role: "group", tabindex: "-1", "aria-labelledby": "title" },
       picture, make("div", "", { role: "status" }, title, hint, digits), typed, link, fold, note, actions,

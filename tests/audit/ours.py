@@ -187,10 +187,9 @@ class NativeSpeaker:
         fields = {"acknowledged": tag, "op": secrets.token_urlsafe(16)}
         if not browser.post(f"{self.mount}{_last(login.id)}/redeem", json=fields):
             return None
-        account = self.who(browser)
-        return (
-            Session(account, session_in(browser.cookies[self.session_cookie])) if account else None
-        )
+        if not (account := self.who(browser)):
+            return None
+        return Session(account, session_in(browser.cookies[self.session_cookie]))
 
     def cancel(self, browser: Browser, login: Login) -> bool:
         return bool(browser.post(f"{self.mount}{_last(login.id)}/cancel", json={}))
@@ -223,7 +222,8 @@ class NativeSpeaker:
 
 def session_in(cookie: str) -> str:
     """What names the session in its cookie. Flask and Starlette sign it together with the time, and
-    with a CSRF token: two cookies of one session differ."""
+    with a CSRF token: two cookies of one session differ.
+    """
     payload = cookie.rsplit(".", 2)[0]
     if payload == cookie:
         return cookie

@@ -72,7 +72,7 @@ class Soak:
 
     @property
     def problem(self) -> str:
-        """What grew; "" if nothing did."""
+        """What grew, or that the store held nothing; "" if all is well."""
         found = []
         if self.rss_after - self.rss_before > SLACK + PER_LOGIN * self.logins:
             found.append("memory")
@@ -80,6 +80,8 @@ class Soak:
             found.append("objects")
         if self.without_end:
             found.append("records without an end")
+        if not self.records:
+            found.append("no records")
         return ", ".join(found)
 
     def line(self) -> str:

@@ -28,6 +28,7 @@ def test_logins_leave_nothing_behind(name: str) -> None:
         ({"rss_after": 106_500_000}, "memory"),
         ({"objects_after": 53_000}, "objects"),
         ({"without_end": 1}, "records without an end"),
+        ({"records": 0}, "no records"),
         ({"rss_after": 105_500_000, "objects_after": 51_500}, ""),
     ],
 )

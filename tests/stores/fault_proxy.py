@@ -121,6 +121,7 @@ class Proxy:
         # Not yet `close`: it leaves a connection open that is accepted at this moment.
         for each in self._server.sockets:
             self._loop.remove_reader(each.fileno())
+        # One that was accepted before makes a task more.
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             self._reset_all()
             await asyncio.wait(others, timeout=0.1)
