@@ -129,8 +129,7 @@ def test_the_search_works_without_a_server(site: Path, chromium: Browser) -> Non
         page.goto((site / "index.html").as_uri())
         page.get_by_placeholder("Search").fill("rotating")
         page.keyboard.press("Enter")
-        page.locator("#search-results a").first.wait_for()
-        assert page.locator("#search-results a", has_text="Concepts").count()
+        page.locator("#search-results a", has_text="Concepts").first.wait_for()
 
 
 @pytest.mark.matrix
