@@ -1,6 +1,5 @@
 """The Flask example's passkeys in a real Chromium, with Chromium's virtual authenticator."""
 
-import json
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -164,13 +163,6 @@ async def test_no_relay_answers_the_passkey_that_the_browser_itself_must_answer(
     await create_passkey(phone)
     attacker = await at_desk(chromium, site.origin, tmp_path)
     of_attacker = await Authenticator.of(attacker)
-    questions: list[Any] = []
-
-    async def note(answer: Any) -> None:
-        if "/passkeys/options/finish" in answer.url:
-            questions.append(json.loads(await answer.text()))
-
-    attacker.page.on("response", note)
 
     async def relayed() -> None:
         """The attacker's browser gets what the phone approved, and is asked for a passkey."""
@@ -183,13 +175,14 @@ async def test_no_relay_answers_the_passkey_that_the_browser_itself_must_answer(
     assert await attacker.desk.axe() == []
     await attacker.desk.shot("finish")
     button = attacker.page.get_by_role("button", name="Use my passkey")
-    await button.click()
+    async with attacker.page.expect_response("**/passkeys/options/finish") as asked_for:
+        await button.click()
+    question = await (await asked_for.value).json()
     await attacker.page.get_by_text("Nothing has changed").wait_for(timeout=PATIENCE_S * 1000)
-    await attacker.desk.eventually(lambda: questions, what="the question for the passkey")
     await phone.page.route(f"{EVIL}**", lambda route: route.fulfill(body="<h1>A prize</h1>"))
     await phone.page.goto(EVIL)
     assert await phone.page.evaluate("isSecureContext")
-    asked = {**questions[0], "timeout": 1000}
+    asked = {**question, "timeout": 1000}
     assert await phone.page.evaluate(ANSWER, asked) == "SecurityError"
     own = {**asked, "rpId": "localhost.evil.example"}
     assert await phone.page.evaluate(ANSWER, own) == "NotAllowedError"
