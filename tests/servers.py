@@ -246,7 +246,8 @@ class PostgresServer:
         if self._process is not None:
             self.resume()
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(STOP_SECONDS)
+            # If one of its processes does not end, the server kills it after five seconds.
+            self._process.wait(5 + STOP_SECONDS)
             self._process = None
 
     def _signal(self, number: signal.Signals) -> None:

@@ -30,7 +30,11 @@ THIRD_PARTY = {
         "qrlogin.stores.redis_durable",
         "qrlogin.stores.redis_pipeline",
     ),
-    "psycopg": ("qrlogin.stores.sql_postgres", "qrlogin.doctor.stores"),
+    "psycopg": (
+        "qrlogin.stores.sql_postgres",
+        "qrlogin.stores.sql_postgres_pool",
+        "qrlogin.doctor.stores",
+    ),
     "segno": ("qrlogin.render",),
     "qrcode": ("qrlogin.render",),
     "PIL": ("qrlogin.render", "qrlogin.demo.selfcheck"),

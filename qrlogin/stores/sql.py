@@ -32,7 +32,7 @@ class Database(Protocol):
     name: str
     """The product, for messages."""
     calls: int
-    """How many calls it carries out at a time."""
+    """How many calls it carries out at a time. In SQLite: how many that write, and that read."""
     errors: tuple[type[Exception], ...]
     """What its methods raise when the database fails."""
 
@@ -122,7 +122,10 @@ class AsyncSQLStore:
         self, address: str, *, timeout: float = 2.0, now: Callable[[], int] | None = None
     ) -> None:
         self._database, self._timeout = _open_database(address, timeout, now), timeout
-        self._threads = ThreadPoolExecutor(self._database.calls, "qrlogin-sql")
+        # Two pools: in SQLite, a call that writes may have to wait for another process, and a read
+        # never.
+        self._writes = ThreadPoolExecutor(self._database.calls, "qrlogin-sql-write")
+        self._reads = ThreadPoolExecutor(self._database.calls, "qrlogin-sql-read")
         self._listeners = AsyncListeners()
         self._outages = _outages(self._database, self._listeners)
         self._follower = _Follower(
@@ -134,9 +137,10 @@ class AsyncSQLStore:
         """As `AsyncStore.apply`. Raises `Unavailable`."""
         loop = self._one_loop.check()
         ends = monotonic() + self._timeout
+        threads = self._reads if command.row.reads else self._writes
         try:
             call = loop.run_in_executor(
-                self._threads, _apply, self._database, self._outages, command, ends
+                threads, _apply, self._database, self._outages, command, ends
             )
         except RuntimeError as error:  # the store is closed, or the system has no thread
             raise Unavailable("the store was closed, or no thread can be started") from error
@@ -170,7 +174,8 @@ class AsyncSQLStore:
 
     def _close(self) -> None:
         self._follower.close()
-        self._threads.shutdown()
+        self._writes.shutdown()
+        self._reads.shutdown()
         self._database.close()
 
     def _call_in_loop(self, notify: Callable[..., object], *arguments: str) -> None:

@@ -1,33 +1,36 @@
-"""The logins of several machines in a table of PostgreSQL. Only this module knows psycopg.
+"""The logins of several machines in a table of PostgreSQL. Only this module and its pool know
+psycopg.
 
 A command is one transaction that locks one row, and is committed before it is answered: what the
 server has acknowledged survives its restart. It takes two round trips, or one if it only reads.
 Times are those of the server's clock. `NOTIFY` carries the login_id to the other processes.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import LockNotAvailable
 from psycopg.pq import TransactionStatus
 
 from qrlogin.clock import monotonic
 from qrlogin.errors import Misconfigured
 from qrlogin.step import Command, Outcome
 from qrlogin.stores.forks import in_each_child
-from qrlogin.stores.outages import LOST_CONNECTION, attempt_seconds
+from qrlogin.stores.outages import LOST_CONNECTION
+from qrlogin.stores.sql_postgres_pool import Call, Connection, Pool
 from qrlogin.stores.sql_records import SLICE, TABLE_NAME, Applied, StoredRow, apply
 
 #: Seconds to wait for one notification. The thread that listens sees after each that the store was
 #: closed.
 _TICK_SECONDS: Final = 0.25
 _NEVER: Final = float("inf")
-#: Seconds for a connection that no call waits for.
-_CONNECT_SECONDS: Final = 10.0
+#: Seconds for a new connection, also if no call waits for it any more.
+_CONNECT_SECONDS: Final = 5.0
+#: The part of the time until a connection is silent in which the server may wait for a lock. A
+#: call may wait for two in a row.
+_LOCK_PART: Final = 0.4
 #: Seconds for the connection that listens, at most: browsers wait for it. After them it is tried
 #: again.
 _LISTEN_SECONDS: Final = 2.0
@@ -53,8 +56,13 @@ COMMIT
 """
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _FIND: Final = f"SELECT record, garbage_at FROM {TABLE_NAME} WHERE login_id = %(id)s"  # noqa: S608
+# A server that waits for a lock says so before the call takes the connection for a silent one.
+_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = %(lock_ms)s; "
 # A process that stops in the middle of a transaction would keep the row locked.
-_LOCK: Final = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000; {_FIND} FOR UPDATE; "
+_LOCK: Final = (
+    f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = %(idle_ms)s; {_LOCK_TIMEOUT}"
+    f"{_FIND} FOR UPDATE; "
+)
 _INSERT: Final = (
     f"INSERT INTO {TABLE_NAME} VALUES (%(id)s, %(record)s, %(garbage_at)s) "  # noqa: S608
     "ON CONFLICT DO NOTHING; "
@@ -69,30 +77,6 @@ _DELETE_EXPIRED: Final = (
     "FOR UPDATE SKIP LOCKED); "
 )
 _NOTIFY: Final = f"SELECT pg_notify('{TABLE_NAME}', %(id)s); "
-
-
-class _Connection(psycopg.Connection[Any]):
-    """A connection whose queries end in time, also if the server falls silent."""
-
-    ends = _NEVER
-    """When to give up, by `monotonic`."""
-    was_idle = False
-    """Whether a call has used it before."""
-
-    def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
-        return super().wait(self._bounded(gen), *arguments, **options)
-
-    def _bounded(self, gen: Any) -> Any:
-        # psycopg resumes a generator ten times a second while it waits.
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                wanted = gen.send(ready)
-                if monotonic() >= self.ends:
-                    raise TimeoutError
-        except StopIteration as end:
-            return end.value
 
 
 class PostgresDatabase:
@@ -122,16 +106,13 @@ class PostgresDatabase:
         self._options = {**defaults, **options}
         self._now = now
         self._is_made = False
-        self._failed = 0  # attempts to listen since the last one that worked
-        self._took = _LISTEN_SECONDS / 2  # the seconds of that one
         self._begin_afresh()
         in_each_child(self._begin_afresh)
 
     def _begin_afresh(self) -> None:
         # A forked child must neither use nor close the parent's connections. psycopg closes none
         # when it collects them in another process.
-        self._idle: list[_Connection] = []
-        self._slots = threading.BoundedSemaphore(self.calls)
+        self._pool = Pool(self._connect, self.calls)
 
     def describe(self, error: Exception) -> tuple[str, str]:
         """What `OutageLog` may show of an error, and its kind."""
@@ -145,33 +126,45 @@ class PostgresDatabase:
         :param command: what to apply.
         :param ends: when to give up, by `monotonic`.
         """
-        while True:
-            with self._connection(ends) as connection:
-                was_idle = connection.was_idle
-                if was_idle:
-                    # It may be open on this side only, or lost, if the server has restarted. So it
-                    # gets half of the time for its first reply. The same command again is harmless.
-                    connection.ends -= (ends - monotonic()) / 2
-                try:
-                    applied = self._try(connection, command, ends)
-                except (psycopg.OperationalError, TimeoutError) as error:
-                    if not was_idle or monotonic() >= ends:
-                        raise
-                    if isinstance(error, TimeoutError):
-                        self.close()  # the other idle ones may be silent, too
-                    applied = None
-            if applied is not None:
-                return applied.outcome
+        with self._pool.call(ends) as call:
+            while True:
+                with call.connection() as connection:
+                    try:
+                        applied = self._try(connection, command, call)
+                    except (psycopg.OperationalError, TimeoutError) as error:
+                        # The connection was silent, or lost while it was idle. The same command
+                        # again is harmless.
+                        is_silent = isinstance(error, TimeoutError)
+                        if not (is_silent or connection.idle_since) or monotonic() >= ends:
+                            raise
+                        applied = None
+                if applied is not None:
+                    return applied.outcome
+                if monotonic() >= ends:
+                    raise TimeoutError
 
-    def _try(self, connection: _Connection, command: Command, ends: float) -> Applied | None:
-        """None: another process has made the row in this moment, so try again."""
-        values: dict[str, object] = {"id": command.login_id}
+    def _try(self, connection: Connection, command: Command, call: Call) -> Applied | None:
+        """None: another process has made or locked the row in this moment, so try again."""
+        try:
+            return self._transact(connection, command, call)
+        except LockNotAvailable:
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
+            return None
+
+    def _transact(self, connection: Connection, command: Command, call: Call) -> Applied | None:
+        values: dict[str, object] = {
+            "id": command.login_id,
+            "idle_ms": max(1, int(1000 * call.seconds)),
+            "lock_ms": max(1, int(1000 * call.silence * _LOCK_PART)),
+        }
         if command.row.reads:
-            found, clock = self._read(connection.execute(f"{_FIND}; {_CLOCK}", values))
+            found, clock = self._read(
+                connection.execute(_LOCK_TIMEOUT + f"{_FIND}; {_CLOCK}", values), skip=1
+            )
             return apply(found, command, clock)
         cursor = connection.execute(_LOCK + _CLOCK, values)
-        connection.ends = ends  # it has answered
-        found, clock = self._read(cursor, skip=2)
+        found, clock = self._read(cursor, skip=3)
         applied = apply(found, command, clock)
         if applied.row is None:
             connection.execute("ROLLBACK")
@@ -202,14 +195,8 @@ class PostgresDatabase:
 
         :param is_closed: whether to end.
         """
-        began = monotonic()
-        ends = began + min(attempt_seconds(self._failed, self._took), _LISTEN_SECONDS)
-        self._failed += 1
-        connection = self._open(ends)
+        connection = self._listen()
         try:
-            connection.ends = ends
-            connection.execute(f"LISTEN {TABLE_NAME}")
-            self._failed, self._took = 0, monotonic() - began
             yield None  # what was published before is lost
             silent_seconds, asked = 0.0, False
             while not is_closed():
@@ -232,56 +219,29 @@ class PostgresDatabase:
         finally:
             connection.close()
 
+    def _listen(self) -> Connection:
+        call = Call(self._pool, monotonic() + _LISTEN_SECONDS)
+        try:
+            while True:
+                connection = call.new_connection()
+                try:
+                    connection.execute(f"LISTEN {TABLE_NAME}")
+                except BaseException as error:
+                    connection.close()
+                    if not isinstance(error, TimeoutError) or monotonic() >= call.ends:
+                        raise
+                else:
+                    connection.call = None
+                    return connection
+        finally:
+            call.leave()
+
     def close(self) -> None:
         """Close the connections that no call uses. A call that comes later opens one again."""
-        with suppress(IndexError):  # other threads take from it, too
-            while True:
-                self._idle.pop().close()
+        self._pool.close()
 
-    @contextmanager
-    def _connection(self, ends: float) -> Iterator[_Connection]:
-        """A connection for one call, from those that are idle, or a new one."""
-        if not self._slots.acquire(timeout=max(0.0, ends - monotonic())):
-            raise TimeoutError
-        try:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._open(ends)
-            connection.ends = ends
-            try:
-                yield connection
-            finally:
-                if connection.info.transaction_status is TransactionStatus.IDLE:
-                    connection.was_idle = True
-                    self._idle.append(connection)
-                else:
-                    connection.close()
-        finally:
-            self._slots.release()
-
-    def _open(self, ends: float) -> _Connection:
-        # In a thread, because the lookup of a name may take twenty seconds.
-        made: Future[_Connection] = Future()
-
-        def connect() -> None:
-            try:
-                made.set_result(self._connect())
-            except BaseException as error:
-                made.set_exception(error)
-
-        try:
-            threading.Thread(target=connect, name="qrlogin-connecting", daemon=True).start()
-        except RuntimeError as error:  # the system gives this process no thread
-            raise OSError("no thread can be started") from error
-        try:
-            return made.result(max(0.0, ends - monotonic()))
-        except TimeoutError:
-            made.add_done_callback(_close_late)
-            raise
-
-    def _connect(self) -> _Connection:
-        connection = _Connection.connect(
+    def _connect(self) -> Connection:
+        connection = Connection.connect(
             autocommit=True, cursor_factory=psycopg.ClientCursor, **self._options
         )
         try:
@@ -295,9 +255,3 @@ class PostgresDatabase:
             connection.close()
             raise
         return connection
-
-
-def _close_late(made: "Future[_Connection]") -> None:
-    """Close a connection for which no call waits any more."""
-    if made.exception() is None:
-        made.result().close()

@@ -48,6 +48,14 @@ _CHANGED: Final = f"SELECT change, login_id FROM {TABLE_NAME} WHERE change > ?" 
 _LAST: Final = "SELECT seq FROM sqlite_sequence WHERE name = ?"
 
 
+class _Line:
+    """One connection, and the lock of the call that uses it. The other calls queue for the lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: sqlite3.Connection | None = None
+
+
 class SQLiteDatabase:
     """A `Database` in a file: `sqlite:///logins.db`, or `sqlite:////srv/logins.db` for an
     absolute path.
@@ -57,7 +65,6 @@ class SQLiteDatabase:
     """
 
     name = "SQLite"
-    #: How many calls it carries out at a time.
     calls = 1
     #: What its methods raise when the file fails.
     errors: tuple[type[Exception], ...] = (sqlite3.Error, TimeoutError)
@@ -71,16 +78,15 @@ class SQLiteDatabase:
         if not os.path.isdir(os.path.dirname(self._path) or "."):
             raise Misconfigured("the folder of the SQLite file does not exist: create it")
         self._now = now or now_ms
-        self._inherited: list[sqlite3.Connection] = []
-        self._connection: sqlite3.Connection | None = None
-        self._begin_afresh()
+        # Two, because a call that writes may have to wait for another process, and a read never.
+        self._writes, self._reads = _Line(), _Line()
+        self._inherited: list[_Line] = []
         in_each_child(self._begin_afresh)
 
     def _begin_afresh(self) -> None:
-        if self._connection:  # in a forked child: closing it would end the parent's locks
-            self._inherited.append(self._connection)
-        self._lock = threading.Lock()  # of the one connection for calls
-        self._connection = None
+        # In a forked child. Closing the connections would end the parent's locks.
+        self._inherited += self._writes, self._reads
+        self._writes, self._reads = _Line(), _Line()
 
     def describe(self, error: Exception) -> tuple[str, str]:
         """What `OutageLog` may show of an error, and its kind."""
@@ -94,11 +100,13 @@ class SQLiteDatabase:
         :param command: what to apply.
         :param ends: when to give up, by `monotonic`.
         """
-        if not self._lock.acquire(timeout=max(0.0, ends - monotonic())):
+        reads = command.row.reads
+        line = self._reads if reads else self._writes
+        if not line.lock.acquire(timeout=max(0.0, ends - monotonic())):
             raise TimeoutError
         try:
-            connection = self._connect(ends)
-            with _transaction(connection, ends, writes=not command.row.reads):
+            connection = line.connection = line.connection or self._open(ends)
+            with _transaction(connection, ends, writes=not reads):
                 found = connection.execute(_FIND, [command.login_id]).fetchone()
                 clock = self._now()
                 applied = apply(StoredRow(*found) if found else None, command, clock)
@@ -109,7 +117,7 @@ class SQLiteDatabase:
                     connection.execute(_WRITE, [command.login_id, row.record, row.garbage_at])
             return applied.outcome
         finally:
-            self._lock.release()
+            line.lock.release()
 
     def changes(self, is_closed: Callable[[], bool]) -> Iterator[Iterable[str] | None]:
         """Yield the login_ids that have changed, every tenth of a second; None: any may have.
@@ -132,16 +140,12 @@ class SQLiteDatabase:
                 yield [login_id for _, login_id in changed]
 
     def close(self) -> None:
-        """Close the connection for calls. A call that comes later opens it again."""
-        with self._lock:
-            if self._connection:
-                self._connection.close()
-            self._connection = None
-
-    def _connect(self, ends: float) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._open(ends)
-        return self._connection
+        """Close the connections for calls. A call that comes later opens one again."""
+        for line in (self._writes, self._reads):
+            with line.lock:
+                if line.connection:
+                    line.connection.close()
+                line.connection = None
 
     def _open(self, ends: float) -> sqlite3.Connection:
         self._create_file()

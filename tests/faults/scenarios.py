@@ -52,6 +52,7 @@ STORES: Final = {
         Store("PostgreSQL", SQLStore, "postgres"),
         Store("PostgreSQL, asyncio", AsyncSQLStore, "postgres", awaited=True),
         Store("SQLite", SQLStore, "sqlite"),
+        Store("SQLite, asyncio", AsyncSQLStore, "sqlite", awaited=True),
         Store("Cluster", shards.on_cluster),
         Store("Cluster, asyncio", shards.on_cluster_awaited, awaited=True),
         Store("the tutorial's", NaiveRedisStore, naive=True),
@@ -196,7 +197,7 @@ def stopped(store: Store, size: Size, seed: int) -> Row:
         elif store.kind == "sqlite":
             url = stack.enter_context(address_of(store))
             strike = nemesis.locks(url.removeprefix("sqlite:///"), size.longest)
-            with QRLogin(store.make(url), **OPTIONS) as qr:
+            with QRLogin(SQLStore(url), **OPTIONS) as qr:
                 qr.begin()  # makes the file
         else:
             server = stack.enter_context(nemesis.kept_redis())
@@ -568,7 +569,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         "D7",
         "the server is stopped (SIGSTOP) for a while; SQLite: another process locks the file",
         stopped,
-        (*WITH_NAIVE, *SQL, "SQLite"),
+        (*WITH_NAIVE, *SQL, "SQLite", "SQLite, asyncio"),
         Size(20, 1, longest=0.4),
         Size(100, 3, longest=3),
         Size(2000, 40, seconds=400, longest=20),

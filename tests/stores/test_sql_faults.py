@@ -8,7 +8,8 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,10 +21,11 @@ from qrlogin import AsyncQRLogin, Misconfigured, QRLogin, State, Unavailable
 from qrlogin.clock import monotonic
 from qrlogin.stores import open_async_store, open_store
 from qrlogin.stores.sql import AsyncSQLStore, SQLStore
+from qrlogin.stores.sql_postgres_pool import Call, Connection, Pool
 from qrlogin.stores.suite.colours import PATIENCE
 from tests.application import Clock
 from tests.servers import PostgresServer
-from tests.stores.fault_proxy import Proxy
+from tests.stores.fault_proxy import CHUNK, Cut, Proxy
 
 WITH: dict[str, Any] = {
     "secret_keys": [bytes(range(32))],
@@ -35,6 +37,16 @@ ALICE: dict[str, Any] = {"subject": "alice", "shown_as": "A•••e"}
 @pytest.fixture
 def sqlite_address(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/logins.db"
+
+
+@contextmanager
+def locked(sqlite_address: str) -> Iterator[None]:
+    """Another program writes to the file all the time."""
+    other = sqlite3.connect(sqlite_address.removeprefix("sqlite:///"), isolation_level=None)
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("COMMIT")
 
 
 def confirmed(qr: QRLogin) -> str:
@@ -103,7 +115,7 @@ def test_a_connection_that_cannot_listen_is_given_up_within_seconds(postgres_url
 def test_a_call_over_a_connection_that_falls_silent_is_made_again_over_a_new_one(
     postgres_url: str,
 ) -> None:
-    """After half of its time. What is open on this side only says nothing."""
+    """What is open on this side only says nothing."""
     with Proxy(urlsplit(postgres_url).port or 0) as proxy:
         address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
         with QRLogin(SQLStore(address, timeout=4), **WITH) as qr:
@@ -120,6 +132,83 @@ def test_a_server_that_answers_late_but_in_time_is_waited_for(postgres_url: str)
             qr.begin()  # it has connected
             proxy.delay = 1.2
             assert qr.begin().scan_code
+
+
+def test_a_call_that_waits_for_the_lock_of_a_row_waits_in_one_connection(
+    postgres_url: str,
+) -> None:
+    """The server says that it waits. Else the call opens one connection after the other."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with (
+        psycopg.connect(postgres_url) as other,
+        psycopg.connect(postgres_url, autocommit=True) as observer,
+        QRLogin(SQLStore(postgres_url, timeout=6), **WITH) as qr,
+        ThreadPoolExecutor() as threads,
+    ):
+        login = qr.begin()
+        qr.scan(login.scan_code, **ALICE)
+        other.execute("SELECT 1 FROM qrlogin_logins FOR UPDATE")
+        confirm = threads.submit(qr.confirm, login.scan_code, subject="alice")
+        seen, ends = set[int](), monotonic() + 2.5
+        while monotonic() < ends:
+            seen |= {count for (count,) in observer.execute(waiting)}
+        other.rollback()
+        assert confirm.result().state is State.CONFIRMED
+    assert seen >= {1}
+    assert max(seen) == 1
+
+
+class SlowQueries(Proxy):
+    """Only queries are late. A new connection is there at once."""
+
+    delay_up = 0.0
+
+    async def _up(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: Any
+    ) -> None:
+        while data := await reader.read(CHUNK):
+            if data.startswith(b"Q"):
+                await asyncio.sleep(self.delay_up)
+            writer.write(data)
+        raise Cut
+
+
+def test_a_server_whose_queries_take_long_is_waited_for_though_new_connections_come_at_once(
+    postgres_url: str,
+) -> None:
+    """One is tried. Then the call knows that the server is slow."""
+    with SlowQueries(urlsplit(postgres_url).port or 0) as proxy:
+        address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
+        with QRLogin(SQLStore(address, timeout=5), **WITH) as qr:
+            device_code = qr.begin().device_code
+            proxy.delay_up, before = 1.6, proxy.connected
+            for _ in range(2):
+                assert qr.status(device_code).state is State.PENDING
+            assert proxy.connected == before + 1
+
+
+def test_a_connection_that_is_there_first_is_not_given_up_for_one_that_comes_later() -> None:
+    late = Future[Connection]()
+    call = Call(Pool(lambda: late.result(), 10), monotonic() + 8)
+    call._opened.append(late)
+    late.set_result(None)  # type: ignore[arg-type]  # any
+    assert not call.gives_up(monotonic())
+    assert call.gives_up(monotonic() - 3), "it has been silent for three of eight seconds"
+
+
+def test_a_connection_that_could_not_be_opened_is_tried_again_soon() -> None:
+    """When a link comes back, the call that waited for it goes on."""
+    tried, silent_since = list[float](), monotonic() - 30
+
+    def connect() -> Connection:
+        tried.append(monotonic())
+        raise OSError("no route")
+
+    call = Call(Pool(connect, 10), monotonic() + 80)
+    while len(tried) < 3:
+        assert not call.gives_up(silent_since)
+        assert monotonic() < silent_since + 30 + call.silence
+        threading.Event().wait(0.02)
 
 
 @pytest.mark.parametrize("colour", ["blocks", "awaited"])
@@ -172,14 +261,41 @@ def test_a_file_that_another_process_keeps_locked_costs_no_more_than_the_timeout
 ) -> None:
     with QRLogin(SQLStore(sqlite_address, timeout=0.1), **WITH) as qr:
         device_code = qr.begin().device_code
-        other = sqlite3.connect(sqlite_address.removeprefix("sqlite:///"), isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Unavailable):
-            qr.begin()
-        assert qr.status(device_code).state is State.PENDING  # readers do not wait for writers
-        other.execute("COMMIT")
-        other.close()
+        with locked(sqlite_address):
+            with pytest.raises(Unavailable):
+                qr.begin()
+            assert qr.status(device_code).state is State.PENDING
         qr.begin()
+
+
+@pytest.mark.parametrize("colour", ["blocks", "awaited"])
+def test_a_read_does_not_wait_behind_writes_that_wait_for_the_file(
+    sqlite_address: str, colour: str
+) -> None:
+    async def state_in_between(store: AsyncSQLStore) -> State:
+        async with AsyncQRLogin(store, **WITH) as qr:
+            device_code = (await qr.begin()).device_code
+            with locked(sqlite_address):
+                writes = [asyncio.create_task(qr.begin()) for _ in range(3)]
+                await asyncio.sleep(0.1)
+                state = (await qr.status(device_code)).state
+                assert not any(write.done() for write in writes)
+            await asyncio.gather(*writes)
+            return state
+
+    if colour == "awaited":
+        state = asyncio.run(state_in_between(AsyncSQLStore(sqlite_address, timeout=PATIENCE)))
+    else:
+        store = SQLStore(sqlite_address, timeout=PATIENCE)
+        with QRLogin(store, **WITH) as qr, ThreadPoolExecutor() as threads:
+            device_code = qr.begin().device_code
+            with locked(sqlite_address):
+                writes = [threads.submit(qr.begin) for _ in range(3)]
+                threading.Event().wait(0.1)
+                state = qr.status(device_code).state
+                assert not any(write.done() for write in writes)
+            assert all(write.result() for write in writes)
+    assert state is State.PENDING
 
 
 def test_what_is_over_is_deleted_in_slices(postgres_url: str, sqlite_address: str) -> None:
