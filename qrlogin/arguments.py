@@ -249,15 +249,18 @@ def check_on_event(on_event: object, *, awaited: bool) -> None:
         raise Misconfigured("AsyncQRLogin awaits on_event: write it with async def, or use QRLogin")
 
 
-def check_sync_callback(callback: C) -> C:
-    """Return a dialect's callback. Raises `Misconfigured` for a coroutine function.
+def check_callback(callback: C, call: str, *, awaited: bool = False) -> C:
+    """Return a function of the application. Raises `Misconfigured` for what cannot be called, and
+    for an async function where nothing awaits it: its coroutine would be taken for a yes.
 
-    A dialect would take the coroutine that it returns for a yes.
+    :param callback: what the application passed.
+    :param call: how it is called, such as `clients(client_id)`.
+    :param awaited: whether an async function is awaited.
     """
-    if iscoroutinefunction(callback):
-        raise Misconfigured(
-            "a dialect cannot await this callback: pass a def function that answers from memory"
-        )
+    if not callable(callback):
+        raise Misconfigured(f"{call} must be a function")
+    if is_async(callback) and not awaited:
+        raise Misconfigured(f"nothing here can await {call}: write it with def")
     return callback
 
 

@@ -14,13 +14,14 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from qrlogin import STANDARD, Misconfigured, Policy
+from qrlogin.arguments import check_callback
 from qrlogin.contrib.shared import check_arguments
 from qrlogin.core import Core
 from qrlogin.stores import open_store
 from qrlogin.wire import BrowserContext, Native
 from qrlogin.wire.dialects.native_routes import MAX_WAIT
-from qrlogin.wire.judge import check_judge
-from qrlogin.wire.pause import check_pause
+from qrlogin.wire.judge import JUDGE_CALL
+from qrlogin.wire.pause import PAUSE_CALL
 
 SHARE: Final = 'set QRLOGIN["STORE"] to the redis:// address of a Redis that all of them reach'
 
@@ -48,12 +49,12 @@ def _check_optional(value: Any) -> None:
 
 def _check_judge(value: Any) -> None:
     if value is not None:
-        check_judge(callback(value), awaited=False)  # under ASGI it runs in a thread
+        check_callback(callback(value), JUDGE_CALL)  # under ASGI it runs in a thread
 
 
 def _check_pause(value: Any) -> None:
     if value is not None:
-        check_pause(callback(value), awaited=False)  # under ASGI it runs in a thread
+        check_callback(callback(value), PAUSE_CALL)  # under ASGI it runs in a thread
 
 
 def _check_uri(uri: Any) -> None:

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final, TypeVar
 
-from qrlogin.arguments import check_sync_callback
+from qrlogin.arguments import check_callback
 from qrlogin.errors import Misconfigured
 from qrlogin.names import clean
 from qrlogin.wire.agent_patterns import needed_texts
@@ -133,8 +133,10 @@ class BrowserContext:
     ) -> None:
         if proxies and address is not public_peer:
             raise Misconfigured("give BrowserContext proxies= or address=, not both")
-        self._address = check_sync_callback(_forwarded(proxies) if proxies else address)
-        self._place = place and check_sync_callback(place)
+        self._address = check_callback(
+            _forwarded(proxies) if proxies else address, "address(request)"
+        )
+        self._place = place and check_callback(place, "place(address)")
         self._parse = _parser()
 
     def address_of(self, request: Request) -> str:

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from qrlogin.aio import AsyncQRLogin, AsyncWatch
 from qrlogin.answers import Scanned, Status
-from qrlogin.arguments import is_async
+from qrlogin.arguments import check_callback, is_async
 from qrlogin.core import Core
 from qrlogin.errors import (
     BadRequest,
@@ -48,9 +48,9 @@ from qrlogin.wire.dialect import Dialect, Exchange, HeldStatus, Person
 from qrlogin.wire.dialects.native import Native
 from qrlogin.wire.disconnects import DisconnectMonitor
 from qrlogin.wire.error_response import NO_STORE, NOSNIFF, SAME_ORIGIN
-from qrlogin.wire.judge import Judge, JudgeCalls, check_judge
+from qrlogin.wire.judge import JUDGE_CALL, Judge, JudgeCalls
 from qrlogin.wire.message import BODY_CAP, Cookie, Receive, Request, Response, Scope, Send
-from qrlogin.wire.pause import Pause, begins, check_pause, refuse_if
+from qrlogin.wire.pause import PAUSE_CALL, Pause, begins, refuse_if
 from qrlogin.wire.slots import WaitSlots, as_wait_slots
 from qrlogin.wire.streams import STREAMING, Stream, Streaming, StreamItem, WaitForNews
 from qrlogin.wire.unrouted import UnroutedLog
@@ -111,7 +111,7 @@ class Endpoint:
         self._unrouted = UnroutedLog(self.dialect)
         self._disconnects, self._landing = DisconnectMonitor(), LandingCookie(qr.core)
         self._judge = _judge_calls(judge, self.dialect, awaited=False)
-        self._paused = paused and check_pause(paused, awaited=False)
+        self._paused = _checked_pause(paused, awaited=False)
 
     @property
     def qr(self) -> QRLogin:
@@ -287,7 +287,7 @@ class AsyncEndpoint:
         self._waits = _Waits(self._slots, qr.core, self.dialect)
         self._unrouted, self._landing = UnroutedLog(self.dialect), LandingCookie(qr.core)
         self._judge = _judge_calls(judge, self.dialect, awaited=True)
-        self._paused = paused and check_pause(paused, awaited=True)
+        self._paused = _checked_pause(paused, awaited=True)
 
     @property
     def qr(self) -> AsyncQRLogin:
@@ -525,7 +525,11 @@ def _judge_calls(judge: Judge | None, dialect: Dialect, *, awaited: bool) -> Jud
         raise Misconfigured(
             "give judge to the endpoint of the native dialect: it answers all phones"
         )
-    return JudgeCalls(check_judge(judge, awaited=awaited))
+    return JudgeCalls(check_callback(judge, JUDGE_CALL, awaited=awaited))
+
+
+def _checked_pause(paused: Pause | None, *, awaited: bool) -> Pause | None:
+    return None if paused is None else check_callback(paused, PAUSE_CALL, awaited=awaited)
 
 
 async def _ask_judge(judge: JudgeCalls, looked: Scanned, person: Person, request: Request) -> None:

@@ -22,7 +22,6 @@ from qrlogin.errors import (
     BadArgument,
     BadRequest,
     DeniedBySite,
-    Misconfigured,
     StepUpNeeded,
 )
 from qrlogin.names import clean
@@ -105,16 +104,7 @@ Judge: TypeAlias = Callable[[Scanned, Person, Request], Ruling | Awaitable[Rulin
 """A judge: it gets what the phone is shown of the login, with the browser's frozen context; the
 person on the phone; and the phone's request, whose `path` is look, scan or confirm."""
 
-
-def check_judge(judge: Judge, *, awaited: bool) -> Judge:
-    """Return the judge. Raises `Misconfigured` for what cannot be called, and for an async function
-    where nothing awaits it.
-    """
-    if not callable(judge):
-        raise Misconfigured("judge must be a function of (scanned, person, phone_request)")
-    if not awaited and is_async(judge):
-        raise Misconfigured("a blocking endpoint cannot await this judge: pass a def function")
-    return judge
+JUDGE_CALL: Final = "judge(scanned, person, phone_request)"
 
 
 class JudgeCalls:

@@ -7,26 +7,15 @@ begun already go on to their end. This module knows operations and no endpoint.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from qrlogin.arguments import is_async
-from qrlogin.errors import Misconfigured, Paused
+from qrlogin.errors import Paused
 from qrlogin.operation import Operation
 
 Pause: TypeAlias = Callable[[], bool | Awaitable[bool]]
 """A function that returns whether no new login may begin now."""
 
-
-def check_pause(paused: Pause, *, awaited: bool) -> Pause:
-    """Return the function. Raises `Misconfigured` for what cannot be called, and for an async
-    function where nothing awaits it.
-    """
-    if not callable(paused):
-        raise Misconfigured("paused must be a function without arguments that returns a bool")
-    if not awaited and is_async(paused):
-        # The coroutine that it returns would be taken for a yes.
-        raise Misconfigured("a blocking endpoint cannot await this paused: pass a def function")
-    return paused
+PAUSE_CALL: Final = "paused()"
 
 
 def begins(operation: Operation[Any]) -> bool:

@@ -525,16 +525,6 @@ def test_a_place_that_is_not_text_is_left_out() -> None:
         assert context(begin_with(None, "192.0.2.7")) == {"address": "192.0.2.7"}
 
 
-def test_async_callbacks_are_refused() -> None:
-    async def awaited(_: object) -> str:
-        return "nowhere"
-
-    with pytest.raises(Misconfigured, match="cannot await"):
-        BrowserContext(place=awaited)  # type: ignore[arg-type]
-    with pytest.raises(Misconfigured, match="cannot await"):
-        BrowserContext(address=awaited)  # type: ignore[arg-type]
-
-
 # The extra, and what it costs
 
 

@@ -234,16 +234,9 @@ def test_a_failing_judge_denies_and_is_logged_once(
         assert tab.code not in caplog.text
 
 
-def test_a_judge_that_is_async_is_refused_where_nothing_awaits_it(
+def test_a_judge_whose_async_function_a_lambda_hides_denies_each_call(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A lambda may hide one: then each call denies."""
-    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
-        for judge in (AwaitedBench(), AwaitedBench().__call__):
-            with pytest.raises(Misconfigured, match="cannot await"):
-                Endpoint(qr, max_waiting=1, judge=judge)
-        with pytest.raises(Misconfigured, match="must be a function"):
-            Endpoint(qr, max_waiting=1, judge="no function")  # type: ignore[arg-type]
     awaited = AwaitedBench()
     with Mount("sync", judge=lambda *asked: awaited(*asked)) as mount:
         assert reach(mount, "pending").phone("look").status == 403

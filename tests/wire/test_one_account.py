@@ -2,7 +2,7 @@
 
 import pytest
 
-from qrlogin.errors import Forbidden, Misconfigured, Unauthenticated
+from qrlogin.errors import Forbidden, Unauthenticated
 from qrlogin.wire import Native, Person, Request, Response
 from tests.security_rows import row
 from tests.tables import for_each_row
@@ -115,11 +115,3 @@ def test_the_application_refuses_a_begin(session: str, status: int, colour: Colo
 def test_a_body_cannot_name_the_account(field: str, colour: Colour) -> None:
     with one_account(colour) as mount:
         assert mount.browser(post("begin", {field: "1"}, JSON)).status == 400
-
-
-def test_a_coroutine_function_is_refused(mount: Mount) -> None:
-    async def awaited(_: Request) -> str:
-        return "1"
-
-    with pytest.raises(Misconfigured, match="cannot await"):
-        Native(mount.endpoint._qr.core, subject=awaited)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qrlogin import STANDARD, MemoryStore, Misconfigured, QRLogin
+from qrlogin import STANDARD, MemoryStore, QRLogin
 from qrlogin.wire import Endpoint
 from tests.tables import for_each_row
 from tests.wire.dialects.dialect_clients import (
@@ -108,11 +108,3 @@ def test_a_pause_refuses_the_begin_of_each_dialect(kind: str) -> None:
             switch.is_on = False
             player.begin()
             assert store._records._records
-
-
-def test_an_async_switch_is_refused_where_nothing_awaits_it() -> None:
-    with QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI) as qr:
-        with pytest.raises(Misconfigured, match="cannot await"):
-            Endpoint(qr, max_waiting=1, paused=AwaitedSwitch())
-        with pytest.raises(Misconfigured, match="must be a function"):
-            Endpoint(qr, max_waiting=1, paused=True)  # type: ignore[arg-type]

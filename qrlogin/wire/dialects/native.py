@@ -32,7 +32,7 @@ from json.encoder import encode_basestring as _text
 from typing import Any, Final
 
 from qrlogin.answers import Begun, Landing, Redeemed, Scanned, Status
-from qrlogin.arguments import check_sync_callback, require_shown_as
+from qrlogin.arguments import check_callback, require_shown_as
 from qrlogin.browser import MODULES, module, version
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
@@ -175,10 +175,11 @@ class Native:
         self._others = CrossOrigin(core, origins)
         self.browser_routes = (*self.browser_routes, *self._others.preflights(self.browser_routes))
         self.phone_routes = (*self.phone_routes, *self._others.preflights(self.phone_routes))
-        self._describe, self._cookies = describe or BrowserContext(), DeviceCookies(core)
+        self._describe = check_callback(describe or BrowserContext(), "describe(request)")
+        self._cookies = DeviceCookies(core)
         self._landing, self._turn = LandingCookie(core), TurnCookie(core)
         self._known = KnownCookie(core)
-        self._subject = check_sync_callback(subject or _any_account)
+        self._subject = check_callback(subject or _any_account, "subject(request)")
         self._refused_origins: set[str] = set()
         self._browser: Mapping[str, Callable[[Request, str], Exchange[Any]]] = {
             "begin": self._begin,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final, TypedDict, Unpack
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.arguments import DESCRIPTION_BYTES, fit_context
+from qrlogin.arguments import DESCRIPTION_BYTES, check_callback, fit_context
 from qrlogin.codes import DeviceCode
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, Misconfigured, NotYours, QRLoginError, TooManyBegins
@@ -119,7 +119,9 @@ class PublicIdDialect(BrowserOnly):
         self._headers = (NO_STORE, NOSNIFF, SAME_SITE if self._pages else SAME_ORIGIN)
         self._core, self._cookies, self._turn = core, DeviceCookies(core), TurnCookie(core)
         self._known = KnownCookie(core)
-        self._describe = mounting.get("describe") or BrowserContext()
+        self._describe = check_callback(
+            mounting.get("describe") or BrowserContext(), "describe(request)"
+        )
         self._handlers = self.handlers()
         if differing := self._handlers.keys() ^ {route.path for route in self.browser_routes}:
             raise TypeError(

@@ -25,7 +25,7 @@ from qrlogin.arguments import (
     BEGUN_BY_BYTES,
     CONTEXT_BYTES,
     DESCRIPTION_BYTES,
-    check_sync_callback,
+    check_callback,
     encode_context,
     fit_context,
 )
@@ -260,8 +260,10 @@ class Rfc8628(BrowserOnly):
         refuse_match_codes(core, self)
         check_lifetime(lifetime, "lifetime", Misconfigured)
         self.issuer: str = mount_address(core, core.origin if at is None else at)
-        self._core, self._clients, self._describe = core, check_sync_callback(clients), describe
-        self._names = check_sync_callback(names)
+        self._core = core
+        self._clients = check_callback(clients, "clients(client_id)")
+        self._describe = check_callback(describe, "describe(request)")
+        self._names = check_callback(names, "names(client_id)")
         self._scopes = _check_scopes(scopes)
         self._lifetime = lifetime
         self._redeem_window = max(core.policy.redeem_window, _REDEEM_WINDOW)

@@ -29,7 +29,7 @@ from typing import ClassVar, Final, Unpack
 from urllib.parse import quote, urlsplit
 
 from qrlogin.answers import Begun, Redeemed, Status
-from qrlogin.arguments import check_sync_callback
+from qrlogin.arguments import check_callback
 from qrlogin.browser import language, texts
 from qrlogin.core import Core
 from qrlogin.errors import BadRequest, NotYours, QRLoginError, Superseded, Unavailable
@@ -190,9 +190,9 @@ class WeChatOpen(PublicIdDialect):
         super().__init__(core, **mounting)
         self._hold = check_hold_seconds(hold)
         self._registered, self._clients, self._names = (
-            check_sync_callback(redirect_uris),
-            check_sync_callback(clients),
-            check_sync_callback(names),
+            check_callback(redirect_uris, "redirect_uris(appid, address)"),
+            check_callback(clients, "clients(appid, secret)"),
+            check_callback(names, "names(appid)"),
         )
         scheme, _, host = core.origin.partition("://")
         host = re.sub(r":[0-9]+$", "", host)

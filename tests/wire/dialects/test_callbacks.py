@@ -8,8 +8,16 @@ from urllib.parse import urlencode
 import pytest
 
 from qrlogin import MemoryStore, Misconfigured, QRLogin
-from qrlogin.core import Core
-from qrlogin.wire import Request, Response, Rfc8628, WeChatOpen
+from qrlogin.wire import (
+    BrowserContext,
+    Endpoint,
+    Native,
+    Request,
+    Response,
+    Rfc8628,
+    Taobao,
+    WeChatOpen,
+)
 from qrlogin.wire.dialects.rfc8628 import GRANT_TYPE
 from tests.security_rows import row
 from tests.tables import for_each_row
@@ -39,7 +47,14 @@ class Directory:
         return True
 
 
-ASYNC_CALLBACKS: dict[str, Callable[..., Any]] = {
+class AsyncCallable:
+    """An object with an async `__call__`."""
+
+    async def __call__(self, *_: object) -> bool:
+        return True
+
+
+USELESS: dict[str, object] = {
     "a function": awaited,
     "a partial": functools.partial(awaited, "more"),
     "a partial of a partial": functools.partial(functools.partial(awaited, "more"), "and more"),
@@ -47,23 +62,43 @@ ASYNC_CALLBACKS: dict[str, Callable[..., Any]] = {
     "a partial of a method": functools.partial(Directory().knows, "more"),
     "a method of the class": Directory.knew,
     "a static method": Directory.known,
+    "an object": AsyncCallable(),
+    "no function": "tv",
 }
-CONSTRUCTORS: dict[str, Callable[[Core, Any], object]] = {
-    "rfc8628, clients": lambda core, callback: Rfc8628(core, clients=callback),
-    "wechat_open, clients": lambda core, callback: WeChatOpen(core, clients=callback),
-    "wechat_open, redirect_uris": lambda core, callback: WeChatOpen(core, redirect_uris=callback),
+TAKERS: dict[str, Callable[[QRLogin, Any], object]] = {
+    "clients(client_id)": lambda qr, each: Rfc8628(qr.core, clients=each),
+    "names(client_id)": lambda qr, each: Rfc8628(qr.core, clients=everybody, names=each),
+    "clients(appid, secret)": lambda qr, each: WeChatOpen(qr.core, clients=each),
+    "redirect_uris(appid, address)": lambda qr, each: WeChatOpen(qr.core, redirect_uris=each),
+    "names(appid)": lambda qr, each: WeChatOpen(qr.core, names=each),
+    "subject(request)": lambda qr, each: Native(qr.core, subject=each),
+    "address(request)": lambda qr, each: BrowserContext(address=each),
+    "place(address)": lambda qr, each: BrowserContext(place=each),
+    "judge(scanned, person, phone_request)": lambda qr, each: Endpoint(
+        qr, max_waiting=1, judge=each
+    ),
+    "paused()": lambda qr, each: Endpoint(qr, max_waiting=1, paused=each),
 }
+DESCRIBED: tuple[Callable[[QRLogin, Any], object], ...] = (
+    lambda qr, each: Native(qr.core, describe=each),
+    lambda qr, each: Taobao(qr.core, describe=each),
+    lambda qr, each: Rfc8628(qr.core, clients=everybody, describe=each),
+)
 
 
-@for_each_row("construct", CONSTRUCTORS.values())
-@for_each_row("callback", ASYNC_CALLBACKS.values())
-def test_an_async_callback_is_refused_at_construction(
-    construct: Callable[[Core, Any], object], callback: Callable[..., Any]
+@for_each_row(
+    "call, take",
+    [*TAKERS.items(), *(("describe(request)", take) for take in DESCRIBED)],
+)
+@for_each_row("callback", USELESS.values())
+def test_what_nothing_calls_or_awaits_is_refused_at_construction(
+    call: str, take: Callable[[QRLogin, Any], object], callback: object
 ) -> None:
-    core = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED).core
-    with pytest.raises(Misconfigured, match="answers from memory"):
-        construct(core, callback)
-    construct(core, lambda *_: True)
+    qr = QRLogin(MemoryStore(), secret_keys=[KEY], verification_uri=URI, policy=TYPED)
+    with pytest.raises(Misconfigured) as refused:
+        take(qr, callback)
+    assert call in str(refused.value)
+    take(qr, lambda *_: True)
 
 
 # Callbacks that construction cannot recognise
@@ -84,13 +119,6 @@ class Coroutines:
     def close(self) -> None:
         for coroutine in self.made:
             coroutine.close()
-
-
-class AsyncCallable:
-    """An object with an async `__call__`."""
-
-    async def __call__(self, *_: object) -> bool:
-        return True
 
 
 def recorded(coroutines: Coroutines, called: Callable[..., Any]) -> Callable[..., Any]:
