@@ -49,6 +49,8 @@ class Running:
     port: int
     process: "subprocess.Popen[bytes]"
     workers: int = 1
+    asks_again: bool = False
+    """Whether `ask` sends a request again whose connection was closed without an answer."""
     begun: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     waiting: list[tuple[str, socket.socket]] = field(default_factory=list)
 
@@ -56,9 +58,14 @@ class Running:
         headers = {"Content-Type": "application/json", "Connection": "close"}
         headers |= {"Authorization": f"Bearer {bearer}"} if bearer else {}
         request = urllib.request.Request(f"http://{LOOPBACK}:{self.port}{path}", body, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            fields: dict[str, object] = json.loads(answer.read())
-            return fields
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                fields: dict[str, object] = json.loads(answer.read())
+                return fields
+        except ConnectionError:
+            if not self.asks_again:
+                raise
+        return self.ask(path, body, bearer=bearer)
 
     def begin(self, *kinds: str) -> None:
         """Begin a login for each browser before the first one waits: a poll lasts 25 seconds."""

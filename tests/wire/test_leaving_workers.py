@@ -72,6 +72,8 @@ def test_a_worker_that_is_replaced_answers_its_waiting_browsers_and_delays_no_ph
 ) -> None:
     (tmp_path / "watched").touch()
     with running(name, tmp_path, store=redis_url, drain=True, options=options) as server:
+        # uvicorn that leaves may close a connection whose request it has not read.
+        server.asks_again = "uvicorn" in name
         server.begin(*["poll"] * POLLS, *["stream"] * STREAMS)
         server.hold()
         longest = how(server, tmp_path)
