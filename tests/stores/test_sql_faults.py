@@ -39,6 +39,11 @@ def sqlite_address(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/logins.db"
 
 
+def through(proxy: Proxy, url: str) -> str:
+    """The address of the same server behind the proxy."""
+    return url.replace(f":{urlsplit(url).port}", f":{proxy.port}")
+
+
 @contextmanager
 def locked(sqlite_address: str) -> Iterator[None]:
     """Another program writes to the file all the time."""
@@ -99,7 +104,7 @@ def test_a_wait_outlives_a_server_that_restarts(own_postgres: PostgresServer) ->
 def test_a_connection_that_cannot_listen_is_given_up_within_seconds(postgres_url: str) -> None:
     """Nothing arrives on it, and browsers wait. A call would have given up by then, too."""
     with Proxy(urlsplit(postgres_url).port or 0) as proxy:
-        address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
+        address = through(proxy, postgres_url)
         with QRLogin(SQLStore(address), **WITH) as qr:
             device_code = qr.begin().device_code
             qr.wait(device_code, timeout=0.5)  # begins to listen
@@ -117,7 +122,7 @@ def test_a_call_over_a_connection_that_falls_silent_is_made_again_over_a_new_one
 ) -> None:
     """What is open on this side only says nothing."""
     with Proxy(urlsplit(postgres_url).port or 0) as proxy:
-        address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
+        address = through(proxy, postgres_url)
         with QRLogin(SQLStore(address, timeout=4), **WITH) as qr:
             login = qr.begin()
             proxy.freeze()
@@ -127,7 +132,7 @@ def test_a_call_over_a_connection_that_falls_silent_is_made_again_over_a_new_one
 def test_a_server_that_answers_late_but_in_time_is_waited_for(postgres_url: str) -> None:
     """Also if it takes more than half of the time: one call is two replies."""
     with Proxy(urlsplit(postgres_url).port or 0) as proxy:
-        address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
+        address = through(proxy, postgres_url)
         with QRLogin(SQLStore(address, timeout=4), **WITH) as qr:
             qr.begin()  # it has connected
             proxy.delay = 1.2
@@ -178,7 +183,7 @@ def test_a_server_whose_queries_take_long_is_waited_for_though_new_connections_c
 ) -> None:
     """One is tried. Then the call knows that the server is slow."""
     with SlowQueries(urlsplit(postgres_url).port or 0) as proxy:
-        address = postgres_url.replace(f":{urlsplit(postgres_url).port}", f":{proxy.port}")
+        address = through(proxy, postgres_url)
         with QRLogin(SQLStore(address, timeout=5), **WITH) as qr:
             device_code = qr.begin().device_code
             proxy.delay_up, before = 1.6, proxy.connected
